@@ -1,0 +1,1 @@
+"""Tocsin watches news feeds and rings once per step of an escalation."""

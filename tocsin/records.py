@@ -1,0 +1,335 @@
+"""What travels between the rooms. Ids are functions of content, so every stage may see its input twice.
+
+State moves by `seen_at` carried in the record, never by the clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+def digest(*parts: str) -> str:
+    """Return a name for *parts*, 32 hexadecimal digits (BLAKE2b-128); the order and the borders of the parts count."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        hasher.update(len(raw).to_bytes(8, "big"))
+        hasher.update(raw)
+    return hasher.hexdigest()
+
+
+class Tier(StrEnum):
+    """How much a source's word weighs; set by configuration, never by a text. Ordered by `rank`."""
+
+    OFFICIAL = "official"
+    WIRE = "wire"
+    NATIONAL = "national"
+    REGIONAL = "regional"
+    LOCAL = "local"
+    OTHER = "other"
+
+    @property
+    def rank(self) -> int:
+        """Higher is weightier."""
+        return -list(Tier).index(self)
+
+
+class Certainty(StrEnum):
+    """How sure a text is. Ordered by `rank`."""
+
+    POSSIBLE = "possible"
+    REPORTED = "reported"
+    CONFIRMED = "confirmed"
+
+    @property
+    def rank(self) -> int:
+        """Higher is surer."""
+        return list(Certainty).index(self)
+
+
+class Severity(StrEnum):
+    """CAP 1.2's words. Ordered by `rank`."""
+
+    MINOR = "minor"
+    MODERATE = "moderate"
+    SEVERE = "severe"
+    EXTREME = "extreme"
+
+    @property
+    def rank(self) -> int:
+        """Higher is graver."""
+        return list(Severity).index(self)
+
+
+class Step(StrEnum):
+    """What an alert adds to its incident."""
+
+    NEW = "new"
+    ESCALATION = "escalation"
+    UPDATE = "update"
+    CORRECTION = "correction"
+
+
+class DismissalKind(StrEnum):
+    """How a government ended."""
+
+    DISMISSED = "dismissed"
+    RESIGNED = "resigned"
+    TOPPLED = "toppled"
+    NO_CONFIDENCE = "no_confidence"
+
+
+class Speaker(StrEnum):
+    """What sort of source a text names for a statement."""
+
+    AUTHORITY = "authority"
+    MEDIA = "media"
+    WITNESS = "witness"
+    PARTY = "party"
+    UNNAMED = "unnamed"
+
+
+class IncidentState(StrEnum):
+    """Where an incident is in its life."""
+
+    OPEN = "open"
+    QUIET = "quiet"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+class MessageKind(StrEnum):
+    """What a message to a receiver is."""
+
+    ALERT = "alert"
+    UPDATE = "update"
+    CORRECTION = "correction"
+    DIGEST = "digest"
+    REMINDER = "reminder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Who publishes a feed. `owner` makes independent sources countable."""
+
+    owner: str
+    tier: Tier = Tier.NATIONAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Article:
+    """One news item as a feed told it, in one revision.
+
+    `published_at` is the feed's claim and may lie in the future; `seen_at` is our clock.
+    Windows and deadlines use `seen_at`; people are shown `published_at`.
+    `title`, `summary` and `text` are plain text; `country` is the feed's own (ISO alpha-2), a guess at best.
+    `backfill` marks what a first poll, or the first after an outage, brought: it never rings singly.
+    """
+
+    id: str
+    revision: str
+    supersedes: str | None = None
+    feed: str
+    source: Source
+    language: str | None = None
+    country: str | None = None
+    url: str = ""
+    title: str = ""
+    summary: str = ""
+    text: str = ""
+    published_at: datetime | None = None
+    seen_at: datetime
+    backfill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The words that prove something: `field` is title, summary or text; *start* and *end* count characters in it."""
+
+    field: str
+    start: int
+    end: int
+    quote: str
+    proves: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toll:
+    """A count of people as an interval; an open end is None."""
+
+    min: int | None
+    max: int | None
+    approx: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A further count that a text gives for the same happening."""
+
+    toll: Toll
+    certainty: Certainty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """A state (ISO alpha-2) or an alliance that sends troops. The code `AU` is two actors, told apart by `alliance`."""
+
+    code: str
+    alliance: bool = False
+    certainty: Certainty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """Who says so, in the text's own words."""
+
+    speaker: Speaker
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """One typed event that a text states.
+
+    `country` is where it happens (deaths), where the troops go (`to` in the guideline) or whose government it is;
+    `country_guessed` says that it is only the feed's. `toll`, `also` belong to deaths, `senders` to foreign_troops,
+    `kind` to government_dismissal. `happening` is the cause as far as words show it (unrest, attack, accident,
+    disaster, war, epidemic, politics). `denied` marks a statement that this did *not* happen: no event, but it can
+    take one back.
+    `withdrawn` is an earlier figure that this text itself takes back ("statt der gemeldeten 62 gebe es 47").
+    """
+
+    type: str
+    certainty: Certainty
+    rule: str
+    severity: Severity | None = None
+    attribution: Attribution | None = None
+    evidence: tuple[Evidence, ...] = ()
+    country: str | None = None
+    country_guessed: bool = False
+    places: tuple[str, ...] = ()
+    happening: str | None = None
+    toll: Toll | None = None
+    also: tuple[Figure, ...] = ()
+    withdrawn: Toll | None = None
+    senders: tuple[Sender, ...] = ()
+    kind: DismissalKind | None = None
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """What later stages need to know of an article without its body; `lead` is at most 400 characters."""
+
+    feed: str
+    source: Source
+    language: str | None
+    url: str
+    title: str
+    lead: str
+    published_at: datetime | None
+    seen_at: datetime
+    backfill: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """All that one revision states; it replaces every earlier reading of that article.
+
+    `rules` is the version (content digest) of the rules that read it. `detections` may be empty: a rewritten
+    article can take something back.
+    """
+
+    article: str
+    revision: str
+    supersedes: str | None
+    rules: str
+    mention: Mention
+    detections: tuple[Detection, ...]
+
+    @property
+    def id(self) -> str:
+        """The same article, revision and rules give the same id."""
+        return digest("reading", self.article, self.revision, self.rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRef:
+    """One article behind a fact, as people are shown it."""
+
+    owner: str
+    tier: Tier
+    url: str
+    title: str
+    language: str | None
+    published_at: datetime | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What is currently known of one type in an incident, and what was known when it last rang.
+
+    `changed` says that this fact is why the alert rings. `was` and `was_certainty` are
+    None for a fact never told before. `quote` is the sentence that proves it, in `language`.
+    """
+
+    type: str
+    certainty: Certainty
+    changed: bool
+    country: str | None = None
+    toll: Toll | None = None
+    senders: tuple[Sender, ...] = ()
+    kind: DismissalKind | None = None
+    disputed: bool = False
+    withdrawn: bool = False
+    was: Toll | None = None
+    was_certainty: Certainty | None = None
+    attribution: Attribution | None = None
+    quote: str = ""
+    language: str | None = None
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One step of an incident worth telling.
+
+    `revision` counts the incident's alerts from 1. `headline` is English; each receiver's frame may say
+    it anew from `facts`. `late` marks a happening seen too late to ring singly: it goes into the opening picture.
+    `sources` are independent owners, the weightiest first.
+    """
+
+    id: str
+    incident: str
+    revision: int
+    step: Step
+    severity: Severity
+    certainty: Certainty
+    types: tuple[str, ...]
+    countries: tuple[str, ...]
+    alliances: tuple[str, ...]
+    places: tuple[str, ...]
+    headline: str
+    facts: tuple[Fact, ...]
+    sources: tuple[SourceRef, ...]
+    urls: tuple[str, ...]
+    seen_at: datetime
+    late: bool = False
+    happening: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One record that was set aside. `value` is what the stage was given, byte for byte."""
+
+    id: str
+    stage: str
+    topic: str
+    record_id: str
+    reason: str
+    value: bytes
+    at: datetime
