@@ -1,0 +1,30 @@
+"""Every number the service tells, with its name and unit in one place (Prometheus text at `/metrics`)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+DELAY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0)
+
+POLLS = Counter("tocsin_polls", "Polls by outcome.", ["outcome"], registry=REGISTRY)
+POLL_SECONDS = Histogram(
+    "tocsin_poll_seconds", "Whole poll, parsing included.", buckets=DELAY_BUCKETS_S, registry=REGISTRY
+)
+ARTICLES = Counter("tocsin_articles", "Article revisions accepted.", registry=REGISTRY)
+READINGS = Counter("tocsin_readings", "Articles read by the detectors.", registry=REGISTRY)
+DETECTIONS = Counter("tocsin_detections", "Detections by type.", ["type"], registry=REGISTRY)
+ALERTS = Counter("tocsin_alerts", "Alerts by step.", ["step"], registry=REGISTRY)
+DELIVERIES = Counter("tocsin_deliveries", "Delivery attempts.", ["receiver", "outcome"], registry=REGISTRY)
+DELIVERY_SECONDS = Histogram(
+    "tocsin_delivery_seconds", "From article seen to receiver's yes.", buckets=DELAY_BUCKETS_S, registry=REGISTRY
+)
+OUTBOX_PENDING = Gauge("tocsin_outbox_pending", "Messages waiting.", ["receiver"], registry=REGISTRY)
+DEAD_LETTERS = Counter("tocsin_dead_letters", "Records set aside.", ["stage"], registry=REGISTRY)
+STAGE_RESTARTS = Counter("tocsin_stage_restarts", "Crashed stages started again.", ["stage"], registry=REGISTRY)
+STAGE_UP = Gauge("tocsin_stage_up", "1 while a stage runs.", ["stage"], registry=REGISTRY)
+LAG = Gauge("tocsin_consumer_lag_records", "Records not yet consumed.", ["group", "topic"], registry=REGISTRY)
+CHILD_RESTARTS = Counter("tocsin_child_restarts", "Worker children replaced.", ["reason"], registry=REGISTRY)
+STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes on disk.", ["part"], registry=REGISTRY)
+STORE_COMMITS = Counter("tocsin_store_commits", "Commits of the writer.", registry=REGISTRY)
