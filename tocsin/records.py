@@ -275,6 +275,7 @@ class Fact:
 
     `changed` says that this fact is why the alert rings. `was` and `was_certainty` are
     None for a fact never told before. `quote` is the sentence that proves it, in `language`.
+    `claimed` is a higher figure that somebody gives less surely than `toll` is known.
     """
 
     type: str
@@ -288,6 +289,7 @@ class Fact:
     withdrawn: bool = False
     was: Toll | None = None
     was_certainty: Certainty | None = None
+    claimed: Figure | None = None
     attribution: Attribution | None = None
     quote: str = ""
     language: str | None = None
