@@ -1,0 +1,1 @@
+"""State: one transaction at a time, cursor, state and output together."""

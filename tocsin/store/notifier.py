@@ -1,0 +1,412 @@
+"""The notifier's tables: the outbox, who was told of what, what is held back for a moment, and what routing said."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, UniqueConstraint, delete, func, select, update
+
+from tocsin.records import Delivery, DeliveryState, MessageKind
+from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection, Row
+
+PENDING, SENDING, DONE, DEAD = DeliveryState
+
+alerts = Table(
+    "notifier_alerts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("incident", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("void", Boolean, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("value", Sealed, nullable=False),
+    Index("notifier_alerts_incident", "incident", "revision"),
+    Index("notifier_alerts_seen", "seen_at"),
+)
+
+outbox = Table(
+    "notifier_outbox",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("key", String, nullable=False, unique=True),
+    Column("receiver", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("alerts", String, nullable=False),
+    Column("incident", String),
+    Column("thread", String),
+    Column("subscription", String, nullable=False),
+    Column("language", String, nullable=False),
+    Column("cause", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("remote", String),
+    Column("reason", String, nullable=False),
+    Column("accepted", String, nullable=False),
+    Index("notifier_outbox_due", "receiver", "state", "next_try"),
+    Index("notifier_outbox_order", "receiver", "incident", "state", "seq"),
+    Index("notifier_outbox_charged", "receiver", "subscription", "created_at"),
+    Index("notifier_outbox_finished", "state", "finished_at"),
+)
+
+told = Table(
+    "notifier_told",
+    metadata,
+    Column("incident", String, primary_key=True),
+    Column("receiver", String, primary_key=True),
+    Column("thread", String),
+    Column("subscription", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("notifier_told_at", "at"),
+)
+
+held = Table(
+    "notifier_held",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("receiver", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("incident", String, nullable=False),
+    Column("alert", String, nullable=False),
+    Column("subscriptions", String, nullable=False),
+    UniqueConstraint("receiver", "purpose", "incident", "alert"),
+    Index("notifier_held_incident", "incident"),
+)
+
+verdicts = Table(
+    "notifier_verdicts",
+    metadata,
+    Column("alert", String, primary_key=True),
+    Column("receiver", String, primary_key=True),
+    Column("subscription", String, primary_key=True),
+    Column("verdict", String, nullable=False),
+)
+
+_COLUMNS: Final = [outbox.c[field.name] for field in fields(Delivery)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """That a receiver knows of an incident. `thread` is its first message of its own; None after a digest only."""
+
+    incident: str
+    receiver: str
+    thread: str | None
+    subscription: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An alert kept back from a receiver for a moment. `subscriptions` are those that asked for it, in order."""
+
+    receiver: str
+    purpose: str
+    incident: str
+    alert: str
+    subscriptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotedVerdict:
+    """What routing said of one alert for one receiver; the subscription is empty when none had a part in it."""
+
+    alert: str
+    receiver: str
+    subscription: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How much a receiver has before it, and since when the oldest of it waits."""
+
+    receiver: str
+    count: int
+    oldest: datetime
+
+
+class NotifierRepository:
+    """Everything the notifier remembers."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    # ------------------------------------------------------------------------------------------------- alerts
+
+    def remember(
+        self,
+        id: str,
+        *,
+        incident: str,
+        revision: int,
+        severity: int,
+        void: bool,
+        seen_at: datetime,
+        value: bytes,  # noqa: A002 - the record's own word
+    ) -> bool:
+        """Keep an alert's bytes for later messages; False when it was seen before.
+
+        *severity* is its rank; *void* says that nothing of the incident is left to be told.
+        """
+        row = {
+            "id": id,
+            "incident": incident,
+            "revision": revision,
+            "severity": severity,
+            "void": void,
+            "seen_at": seen_at,
+            "value": value,
+        }
+        return insert_ignore(self._conn, alerts, row)
+
+    def alert_values(self, ids: Sequence[str]) -> list[bytes]:
+        """Return the bytes of the alerts with these ids, in their order; those no longer kept are left out."""
+        rows = self._conn.execute(select(alerts.c.id, alerts.c.value).where(alerts.c.id.in_(ids)))
+        found = {row.id: bytes(row.value) for row in rows}
+        return [found[id_] for id_ in ids if id_ in found]
+
+    def note_verdicts(self, noted: Sequence[NotedVerdict]) -> None:
+        """Keep what routing said, for whoever asks why."""
+        if noted:
+            rows = [
+                {"alert": v.alert, "receiver": v.receiver, "subscription": v.subscription, "verdict": v.verdict}
+                for v in {(v.alert, v.receiver, v.subscription): v for v in noted}.values()
+            ]
+            self._conn.execute(verdicts.insert(), rows)
+
+    def verdicts_on(self, alert: str) -> list[NotedVerdict]:
+        """Return what routing said of *alert*."""
+        query = select(verdicts).where(verdicts.c.alert == alert)
+        rows = self._conn.execute(query.order_by(verdicts.c.receiver, verdicts.c.subscription))
+        return [NotedVerdict(**row._asdict()) for row in rows]
+
+    # --------------------------------------------------------------------------------------------------- told
+
+    def told_of(self, incident: str) -> dict[str, Told]:
+        """Return who knows of *incident*, by receiver."""
+        rows = self._conn.execute(select(told).where(told.c.incident == incident))
+        return {row.receiver: Told(**row._asdict()) for row in rows}
+
+    def tell(self, told_now: Told) -> None:
+        """Note that a receiver knows; what a digest told is made a thread by the first message of its own."""
+        row = {name: getattr(told_now, name) for name in Told.__slots__}
+        if told_now.thread is None:
+            insert_ignore(self._conn, told, row)
+        else:
+            upsert(self._conn, told, row, key=("incident", "receiver"))
+
+    # --------------------------------------------------------------------------------------------------- held
+
+    def hold(self, item: Held) -> bool:
+        """Keep an alert back; False when it is kept back already."""
+        row = {name: getattr(item, name) for name in Held.__slots__} | {"subscriptions": " ".join(item.subscriptions)}
+        return insert_ignore(self._conn, held, row)
+
+    def held_of(self, incident: str) -> list[Held]:
+        """Return what is kept back of *incident*, in order."""
+        query = select(held).where(held.c.incident == incident).order_by(held.c.seq)
+        return [_held(row) for row in self._conn.execute(query)]
+
+    def release(self, receiver: str, incident: str, *, purpose: str | None = None) -> list[Held]:
+        """Let go of what is kept back from *receiver* about *incident*, and return it in order."""
+        which = [held.c.receiver == receiver, held.c.incident == incident]
+        if purpose is not None:
+            which.append(held.c.purpose == purpose)
+        rows = self._conn.execute(select(held).where(*which).order_by(held.c.seq)).all()
+        if rows:
+            self._conn.execute(delete(held).where(*which))
+        return [_held(row) for row in rows]
+
+    def release_all(self, receiver: str, *, purpose: str) -> list[Held]:
+        """Let go of everything kept back from *receiver* for *purpose*.
+
+        The newest alert of each incident is returned, the gravest first; incidents of which nothing is left are not.
+        """
+        which = (held.c.receiver == receiver, held.c.purpose == purpose)
+        query = (
+            select(held, alerts.c.severity, alerts.c.void)
+            .join(alerts, alerts.c.id == held.c.alert)
+            .where(*which)
+            .order_by(alerts.c.revision, held.c.seq)
+        )
+        newest = {row.incident: row for row in self._conn.execute(query)}
+        self._conn.execute(delete(held).where(*which))
+        rows = sorted(newest.values(), key=lambda row: (-row.severity, row.seq))
+        return [_held(row) for row in rows if not row.void]
+
+    # ------------------------------------------------------------------------------------------------- outbox
+
+    def enqueue(self, delivery: Delivery) -> bool:
+        """Put a message into the outbox; False when it is there already."""
+        row = {field.name: getattr(delivery, field.name) for field in fields(Delivery)}
+        row |= {"alerts": " ".join(delivery.alerts), "accepted": "\n".join(delivery.accepted)}
+        return insert_ignore(self._conn, outbox, row)
+
+    def charged(self, receiver: str, subscription: str, *, since: datetime) -> list[datetime]:
+        """Return when *subscription* rang at *receiver* after *since*, the earliest first."""
+        query = select(outbox.c.created_at).where(
+            outbox.c.receiver == receiver,
+            outbox.c.subscription == subscription,
+            outbox.c.created_at > since,
+            outbox.c.kind == MessageKind.ALERT,
+        )
+        return list(self._conn.execute(query.order_by(outbox.c.created_at)).scalars())
+
+    def last_digest(self, receiver: str, *, cause: str) -> datetime | None:
+        """Return when *receiver* was last sent a digest for *cause*."""
+        query = select(func.max(outbox.c.created_at)).where(
+            outbox.c.receiver == receiver, outbox.c.kind == MessageKind.DIGEST, outbox.c.cause == cause
+        )
+        return self._conn.execute(query).scalar()
+
+    def claim(self, receiver: str, now: datetime, *, limit: int) -> list[Delivery]:
+        """Take up to *limit* due messages and count the attempt; of each incident only the earliest unfinished one."""
+        earlier = outbox.alias("earlier")
+        in_the_way = (
+            select(earlier.c.seq)
+            .where(
+                earlier.c.receiver == outbox.c.receiver,
+                earlier.c.incident == outbox.c.incident,
+                earlier.c.state.in_((PENDING, SENDING)),
+                earlier.c.seq < outbox.c.seq,
+            )
+            .exists()
+        )
+        query = (
+            select(outbox.c.seq, *_COLUMNS)
+            .where(outbox.c.receiver == receiver, outbox.c.state == PENDING, outbox.c.next_try <= now, ~in_the_way)
+            .order_by(outbox.c.seq)
+            .limit(limit)
+        )
+        rows = self._conn.execute(query).all()
+        if rows:
+            taken = outbox.c.seq.in_([row.seq for row in rows])
+            self._conn.execute(update(outbox).where(taken).values(state=SENDING, attempts=outbox.c.attempts + 1))
+        return [_delivery(row, state=SENDING, attempts=row.attempts + 1) for row in rows]
+
+    def recover(self, receiver: str) -> int:
+        """Take up again what a lane that died was sending; return how many."""
+        dropped = (outbox.c.receiver == receiver, outbox.c.state == SENDING)
+        return self._conn.execute(update(outbox).where(*dropped).values(state=PENDING)).rowcount
+
+    def done(self, key: str, *, remote: str | None, at: datetime, note: str = "") -> None:
+        """Note that the receiver has taken the message."""
+        self._settle(key, state=DONE, remote=remote, finished_at=at, reason=note)
+
+    def defer(self, key: str, *, next_try: datetime, reason: str, accepted: Sequence[str] = ()) -> None:
+        """Put the message back until *next_try*."""
+        self._settle(key, state=PENDING, next_try=next_try, reason=reason, accepted="\n".join(accepted))
+
+    def bury(self, key: str, *, reason: str, at: datetime) -> None:
+        """Give the message up."""
+        self._settle(key, state=DEAD, finished_at=at, reason=reason)
+
+    def retry(self, key: str, *, at: datetime) -> Delivery | None:
+        """Send a dead message again, with its old key and all its attempts; None when it is not dead."""
+        dead = (outbox.c.key == key, outbox.c.state == DEAD)
+        values = {"state": PENDING, "attempts": 0, "next_try": at, "created_at": at, "finished_at": None}
+        revived = self._conn.execute(update(outbox).where(*dead).values(**values)).rowcount
+        return self.delivery(key) if revived else None
+
+    def drop(self, key: str, *, at: datetime, reason: str) -> bool:
+        """Give up a message that is not finished; False when it is, or is being sent this moment."""
+        waiting = (outbox.c.key == key, outbox.c.state == PENDING)
+        values = {"state": DEAD, "finished_at": at, "reason": reason}
+        return self._conn.execute(update(outbox).where(*waiting).values(**values)).rowcount == 1
+
+    def delivery(self, key: str) -> Delivery | None:
+        """Return the message with that key."""
+        row = self._conn.execute(select(*_COLUMNS).where(outbox.c.key == key)).one_or_none()
+        return None if row is None else _delivery(row)
+
+    def deliveries(
+        self,
+        *,
+        receiver: str | None = None,
+        state: DeliveryState | None = None,
+        incident: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[Delivery]:
+        """Return a page of the outbox, the newest first."""
+        query = select(*_COLUMNS).order_by(outbox.c.seq.desc()).limit(limit).offset(offset)
+        for column, wanted in ((outbox.c.receiver, receiver), (outbox.c.state, state), (outbox.c.incident, incident)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        return [_delivery(row) for row in self._conn.execute(query)]
+
+    def deliveries_of(self, alert: str) -> list[Delivery]:
+        """Return the messages that tell *alert*, in the order they were made."""
+        query = select(*_COLUMNS).where(outbox.c.alerts.contains(alert, autoescape=True)).order_by(outbox.c.seq)
+        return [_delivery(row) for row in self._conn.execute(query)]
+
+    def next_try(self, receiver: str) -> datetime | None:
+        """Return when a message of *receiver* is due next; in the past when one is due now or waits for its turn."""
+        waiting = (outbox.c.receiver == receiver, outbox.c.state == PENDING)
+        return self._conn.execute(select(func.min(outbox.c.next_try)).where(*waiting)).scalar()
+
+    def waiting(self) -> dict[str, Waiting]:
+        """Return what is before each receiver that has anything before it."""
+        query = (
+            select(outbox.c.receiver, func.count().label("count"), func.min(outbox.c.created_at).label("oldest"))
+            .where(outbox.c.state.in_((PENDING, SENDING)))
+            .group_by(outbox.c.receiver)
+        )
+        return {row.receiver: Waiting(**row._asdict()) for row in self._conn.execute(query)}
+
+    def outcomes(self) -> dict[str, dict[DeliveryState, int]]:
+        """Return by receiver how many messages are in which state."""
+        query = select(outbox.c.receiver, outbox.c.state, func.count()).group_by(outbox.c.receiver, outbox.c.state)
+        counted: dict[str, dict[DeliveryState, int]] = defaultdict(dict)
+        for receiver, state, count in self._conn.execute(query):
+            counted[receiver][DeliveryState(state)] = count
+        return dict(counted)
+
+    def prune(self, before: datetime) -> int:
+        """Forget messages finished *before* then and alerts that none needs any more; return how many messages.
+
+        Who was told is forgotten by the time of the telling, so *before* must lie well behind the close of incidents.
+        """
+        old = (outbox.c.state.in_((DONE, DEAD)), outbox.c.finished_at < before)
+        count = self._conn.execute(delete(outbox).where(*old)).rowcount
+        self._conn.execute(delete(told).where(told.c.at < before))
+        waits = select(outbox.c.seq).where(outbox.c.created_at < before, outbox.c.state.in_((PENDING, SENDING)))
+        if self._conn.execute(waits.limit(1)).first() is None:
+            gone = (alerts.c.seen_at < before, ~select(held.c.seq).where(held.c.alert == alerts.c.id).exists())
+            self._conn.execute(delete(verdicts).where(verdicts.c.alert.in_(select(alerts.c.id).where(*gone))))
+            self._conn.execute(delete(alerts).where(*gone))
+        return count
+
+    def _settle(self, key: str, **values: object) -> None:
+        self._conn.execute(update(outbox).where(outbox.c.key == key).values(**values))
+
+
+def _delivery(row: Row[tuple[object, ...]], **instead: object) -> Delivery:
+    values: Mapping[str, object] = row._asdict()
+    parts = {field.name: values[field.name] for field in fields(Delivery)}
+    parts |= {
+        "kind": MessageKind(str(values["kind"])),
+        "state": DeliveryState(str(values["state"])),
+        "alerts": tuple(str(values["alerts"]).split()),
+        "accepted": tuple(str(values["accepted"]).splitlines()),
+    }
+    return Delivery(**(parts | instead))  # type: ignore[arg-type]  # the columns are the record's fields
+
+
+def _held(row: Row[tuple[object, ...]]) -> Held:
+    values = row._asdict()
+    parts = {name: str(values[name]) for name in ("receiver", "purpose", "incident", "alert")}
+    return Held(**parts, subscriptions=tuple(str(values["subscriptions"]).split()))

@@ -1,0 +1,87 @@
+"""What all tables share: their metadata, how an instant and a sealed blob are kept, portable upserts."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, Dialect, LargeBinary, MetaData
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeDecorator
+from typing_extensions import override
+
+from tocsin.errors import RecordUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection, Table
+
+metadata = MetaData()
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+SEAL_BYTES = 4
+
+
+def seal(value: bytes) -> bytes:
+    """Return *value* behind its CRC-32, so that a flipped bit is noticed when it is read."""
+    return zlib.crc32(value).to_bytes(SEAL_BYTES, "big") + value
+
+
+def unseal(stored: bytes, *, what: str) -> bytes:
+    """Return what `seal` was given.
+
+    Raises:
+        RecordUnreadable: the bytes are not those that were stored.
+
+    """
+    value = stored[SEAL_BYTES:]
+    if len(stored) < SEAL_BYTES or zlib.crc32(value).to_bytes(SEAL_BYTES, "big") != stored[:SEAL_BYTES]:
+        raise RecordUnreadable(f"{what}: checksum does not match")
+    return value
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept as whole microseconds since 1970 in UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - EPOCH) // MICROSECOND
+
+    @override
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + int(value) * MICROSECOND
+
+
+class Sealed(TypeDecorator[bytes]):
+    """Bytes with a checksum; reading damaged ones raises `RecordUnreadable`."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else seal(value)
+
+    @override
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else unseal(bytes(value), what="stored state")
+
+
+def insert_ignore(conn: Connection, table: Table, values: Mapping[str, object]) -> bool:
+    """Insert one row; return False, and change nothing, when a unique key is there already."""
+    build = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    return conn.execute(build(table).on_conflict_do_nothing(), dict(values)).rowcount == 1
+
+
+def upsert(conn: Connection, table: Table, values: Mapping[str, object], *, key: Sequence[str]) -> None:
+    """Insert one row, or give the row with the same *key* these values."""
+    build = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    statement = build(table)
+    changed = {name: statement.excluded[name] for name in values if name not in key}
+    conn.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed), dict(values))

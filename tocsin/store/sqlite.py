@@ -1,0 +1,273 @@
+"""The embedded store: one SQLite file, one writer thread that puts many units into one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from sqlalchemy import Column, Engine, Integer, String, Table, create_engine, event, select, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from tocsin import metrics
+from tocsin.clock import Clock, SystemClock
+from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
+from tocsin.store.commit_counter import CommitCounter
+from tocsin.store.migrate import migrate
+from tocsin.store.schema import insert_ignore, metadata
+from tocsin.store.tx import Tx
+from tocsin.store.wakes import Wakes
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+READERS = 4
+UNITS_PER_COMMIT = 512  # bounds how long the first of them waits for its answer
+WAITING_UNITS = 4096
+BUSY_TIMEOUT_MS = 5_000
+PAGE_BYTES = 4096
+RESERVE_SHARE = 0.1  # of the quota: kept from new articles, so that alerts and trimming still find room
+CLOSE_DEADLINE_S = 8.0
+
+counters = Table("store_counters", metadata, Column("name", String, primary_key=True), Column("value", Integer))
+_COUNT = update(counters).where(counters.c.name == "commits").values(value=counters.c.value + 1)
+
+
+@dataclass(slots=True)
+class _Order:
+    """A unit that waits for the writer, and where its answer goes."""
+
+    unit: Callable[[Tx], Any]
+    answer: asyncio.Future[Any]
+    outcome: Any = None
+    error: BaseException | None = None
+
+
+class SqliteStore:
+    """`Store` on one file. `lost_commits` says how many commits a damaged log has cost, found at opening."""
+
+    def __init__(self, path: Path, *, clock: Clock | None = None, quota_bytes: int | None = None) -> None:
+        self.path = path
+        self.lost_commits = 0
+        self._clock = clock or SystemClock()
+        self._quota_pages = None if quota_bytes is None else max(256, quota_bytes // PAGE_BYTES)
+        self._engine = _engine(path)
+        self._counter = CommitCounter(path.with_suffix(".commits"))
+        self._wakes = Wakes()
+        self._orders: queue.Queue[_Order | None] = queue.Queue(WAITING_UNITS)
+        self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._reading = threading.local()
+        self._read_conns: list[Connection] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Bring the schema up to date, look for lost commits and start the writer.
+
+        Raises:
+            StoreDamaged: the file is no database, or its schema is of a later version.
+            StoreUnavailable: it cannot be opened now.
+
+        """
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._prepare)
+        self._writer.start()
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._orders.put, None)
+        await asyncio.to_thread(self._writer.join, CLOSE_DEADLINE_S)
+        await asyncio.to_thread(self._readers.shutdown)
+        for conn in self._read_conns:
+            conn.close()
+        self._counter.close()
+        self._engine.dispose()
+
+    async def write(self, unit: Callable[[Tx], T]) -> T:
+        """Run *unit* in one transaction and answer after its commit (see `Store.write`)."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        order = _Order(unit, answer)
+        try:
+            self._orders.put_nowait(order)
+        except queue.Full:
+            await asyncio.to_thread(self._orders.put, order)
+        # A caller that is cancelled gives up the answer, not the unit: it may be in the commit already.
+        return await asyncio.shield(answer)
+
+    async def read(self, query: Callable[[Tx], T]) -> T:
+        """Run *query* on a snapshot of what is committed; it cannot write."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
+
+    def mark(self, name: str) -> int:
+        """Return a mark to hand to `wait`."""
+        return self._wakes.mark(name)
+
+    async def wait(self, name: str, mark: int, *, timeout_s: float) -> None:
+        """Return once *name* was woken after *mark*, or after *timeout_s*."""
+        await self._wakes.wait(name, mark, timeout_s=timeout_s)
+
+    def _prepare(self) -> None:
+        try:
+            migrate(self._engine)
+            with self._engine.connect() as conn:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+                insert_ignore(conn, counters, {"name": "commits", "value": 0})
+                counted = conn.execute(select(counters.c.value).where(counters.c.name == "commits")).scalar_one()
+                noted = self._counter.last()
+                if noted > counted:
+                    self.lost_commits = noted - counted
+                    conn.execute(update(counters).where(counters.c.name == "commits").values(value=noted))
+                conn.exec_driver_sql("COMMIT")
+        except DBAPIError as error:
+            if "not a database" in str(error.orig) or "malformed" in str(error.orig):
+                raise StoreDamaged(f"{self.path}: {error.orig}") from error
+            raise _translated(error) from error
+        if self.lost_commits:
+            log.error("commits were lost", store=str(self.path), commits=self.lost_commits)
+
+    def _read(self, query: Callable[[Tx], T]) -> T:
+        conn: Connection | None = getattr(self._reading, "conn", None)
+        try:
+            if conn is None:
+                conn = self._reading.conn = self._engine.connect()
+                conn.exec_driver_sql("PRAGMA query_only=1")
+                self._read_conns.append(conn)
+            conn.exec_driver_sql("BEGIN")
+            try:
+                return query(Tx(conn, self._clock))
+            finally:
+                conn.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    def _write_all(self) -> None:
+        """Take orders until told to stop. The connection lives in this thread alone."""
+        with self._engine.connect() as conn:
+            if self._quota_pages is not None:
+                conn.exec_driver_sql(f"PRAGMA max_page_count={self._quota_pages}")
+            while True:
+                first = self._orders.get()
+                if first is None:
+                    return
+                batch = [first]
+                stop = False
+                while len(batch) < UNITS_PER_COMMIT and not stop:
+                    try:
+                        order = self._orders.get_nowait()
+                    except queue.Empty:
+                        break
+                    stop = order is None
+                    if order is not None:
+                        batch.append(order)
+                self._commit(conn, batch)
+                if stop:
+                    return
+
+    def _commit(self, conn: Connection, batch: list[_Order]) -> None:
+        woken: set[str] = set()
+        try:
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+            tx = Tx(conn, self._clock, intake_open=self._has_room(conn))
+            for order in batch:
+                self._run(tx, order)
+            conn.execute(_COUNT)
+            count = conn.execute(select(counters.c.value).where(counters.c.name == "commits")).scalar_one()
+            conn.exec_driver_sql("COMMIT")
+            self._counter.note(count)
+            woken = tx.woken
+            metrics.STORE_COMMITS.inc()
+        except Exception as error:  # noqa: BLE001 — the one writer outlives any unit; each caller gets the error
+            with contextlib.suppress(DBAPIError):
+                conn.exec_driver_sql("ROLLBACK")
+            # A full disk rolls back the whole transaction by itself, and what comes after it only stumbles.
+            full = next((order.error for order in batch if isinstance(order.error, StoreFull)), None)
+            for order in batch:
+                order.error = order.error or full or _translated(error)
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for an answer
+            self._loop.call_soon_threadsafe(self._answer, batch, woken)
+
+    def _run(self, tx: Tx, order: _Order) -> None:
+        """Run one unit in a savepoint of its own; what it raises is kept for its caller."""
+        conn = tx.conn
+        conn.exec_driver_sql("SAVEPOINT unit")
+        try:
+            order.outcome = order.unit(tx)
+        except DBAPIError as error:
+            order.error = _translated(error)
+        except BaseException as error:  # noqa: BLE001 — carried over to the caller's task, whatever it is
+            order.error = error
+        if isinstance(order.error, StopIteration):  # a future cannot carry it
+            order.error = RuntimeError("the unit raised StopIteration")
+        if order.error is not None:
+            conn.exec_driver_sql("ROLLBACK TO unit")
+        conn.exec_driver_sql("RELEASE unit")
+
+    def _answer(self, batch: list[_Order], woken: set[str]) -> None:
+        for order in batch:
+            if order.answer.done():
+                continue
+            if order.error is None:
+                order.answer.set_result(order.outcome)
+            else:
+                order.answer.set_exception(order.error)
+        self._wakes.wake(woken)
+
+    def _has_room(self, conn: Connection) -> bool:
+        if self._quota_pages is None:
+            return True
+        used = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
+        free = conn.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        return int(used) - int(free) < self._quota_pages * (1 - RESERVE_SHARE)
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are ours
+        connect_args={"check_same_thread": False, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(dbapi: sqlite3.Connection, _record: object) -> None:
+        cursor = dbapi.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect only before the first table
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA temp_store=MEMORY")
+        cursor.close()
+
+    return engine
+
+
+def _translated(error: BaseException) -> BaseException:
+    """Turn the database's error into the fate it means for the work."""
+    told = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    if "full" in told or "No space" in told:
+        return StoreFull(f"store: {told}")
+    if isinstance(error, OperationalError | OSError):
+        return StoreUnavailable(f"store: {told}")
+    return error

@@ -1,0 +1,160 @@
+"""The stream's tables: records in order, each group's cursor, and the note of an attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
+
+from tocsin.errors import Fenced, RecordUnreadable
+from tocsin.store.schema import Instant, insert_ignore, metadata, seal, unseal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection
+
+records = Table(
+    "stream_records",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("topic", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("record_id", String, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("stream_records_id", "topic", "record_id", unique=True),
+    Index("stream_records_order", "topic", "position"),
+    sqlite_autoincrement=True,  # a trimmed offset must never be given again
+)
+
+cursors = Table(
+    "stream_cursors",
+    metadata,
+    Column("consumer_group", String, primary_key=True),
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("attempted", Integer, nullable=False, server_default="-1"),
+)
+
+_FETCH = (
+    select(records.c.position, records.c.key, records.c.record_id, records.c.value)
+    .where(records.c.topic == bindparam("of_topic"), records.c.position >= bindparam("start"))
+    .order_by(records.c.position)
+    .limit(bindparam("most"))
+)
+_ADVANCE = (
+    update(cursors)
+    .where(
+        cursors.c.consumer_group == bindparam("of_group"),
+        cursors.c.topic == bindparam("of_topic"),
+        cursors.c.partition == bindparam("of_partition"),
+        cursors.c.position == bindparam("expect"),
+    )
+    .values(position=bindparam("to"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """One record of a topic; `value` is None when its checksum does not match."""
+
+    position: int
+    key: str
+    id: str
+    value: bytes | None
+
+
+class TopicRepository:
+    """Records and cursors of the embedded stream."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    def append(self, topic: str, *, key: str, record_id: str, value: bytes, at: datetime) -> bool:
+        """Add one record; return False when its id was seen before."""
+        row = {"topic": topic, "key": key, "record_id": record_id, "value": seal(value), "at": at}
+        return insert_ignore(self._conn, records, row)
+
+    def fetch(self, topic: str, *, start: int, most: int) -> list[StoredRecord]:
+        """Return up to *most* records at or after offset *start*, in order."""
+        rows = self._conn.execute(_FETCH, {"of_topic": topic, "start": start, "most": most})
+        return [
+            StoredRecord(position=row.position, key=row.key, id=row.record_id, value=_intact(row.value)) for row in rows
+        ]
+
+    def position(self, group: str, topic: str, partition: int = 0) -> int:
+        """Return the offset that *group* reads next; 0 before its first commit."""
+        return self._conn.execute(select(cursors.c.position).where(*_of(group, topic, partition))).scalar() or 0
+
+    def advance(self, group: str, topic: str, partition: int, *, expect: int, to: int) -> None:
+        """Move a cursor from *expect* to *to*, both the offset that is read next.
+
+        Raises:
+            Fenced: the cursor does not stand at *expect*.
+
+        """
+        names = {"of_group": group, "of_topic": topic, "of_partition": partition}
+        if self._conn.execute(_ADVANCE, {**names, "expect": expect, "to": to}).rowcount == 1:
+            return
+        row = {"consumer_group": group, "topic": topic, "partition": partition, "position": to}
+        if expect == 0 and insert_ignore(self._conn, cursors, row):
+            return
+        raise Fenced(f"group {group!r} on {topic!r}[{partition}]: the cursor does not stand at {expect}")
+
+    def attempt(self, group: str, topic: str, partition: int, *, position: int) -> int:
+        """Note that the record at *position* is about to be worked on; return how often that was noted by now."""
+        insert_ignore(
+            self._conn, cursors, {"consumer_group": group, "topic": topic, "partition": partition, "position": 0}
+        )
+        mine = _of(group, topic, partition)
+        row = self._conn.execute(select(cursors.c.attempts, cursors.c.attempted).where(*mine)).one()
+        count = int(row.attempts) + 1 if row.attempted == position else 1
+        self._conn.execute(update(cursors).where(*mine).values(attempts=count, attempted=position))
+        return count
+
+    def lag(self) -> dict[tuple[str, str], int]:
+        """Return, for each (group, topic), how many records wait."""
+        waiting: dict[tuple[str, str], int] = {}
+        for row in self._conn.execute(select(cursors.c.consumer_group, cursors.c.topic, cursors.c.position)):
+            behind = (records.c.topic == row.topic, records.c.position >= row.position)
+            count = self._conn.execute(select(func.count()).select_from(records).where(*behind)).scalar() or 0
+            waiting[row.consumer_group, row.topic] = count
+        return waiting
+
+    def trim(self, topic: str, *, before: datetime, most: int = 5_000) -> int:
+        """Forget up to *most* records that are older than *before* and that every group has passed; return how many."""
+        passed = self._conn.execute(select(func.min(cursors.c.position)).where(cursors.c.topic == topic)).scalar()
+        old = (
+            select(records.c.position)
+            .where(records.c.topic == topic, records.c.position < (passed or 0), records.c.at < before)
+            .order_by(records.c.position)
+            .limit(most)
+        )
+        return self._conn.execute(delete(records).where(records.c.position.in_(old))).rowcount
+
+
+def _of(group: str, topic: str, partition: int) -> tuple[ColumnElement[bool], ...]:
+    return (cursors.c.consumer_group == group, cursors.c.topic == topic, cursors.c.partition == partition)
+
+
+def _intact(stored: bytes) -> bytes | None:
+    try:
+        return unseal(stored, what="record")
+    except RecordUnreadable:
+        return None

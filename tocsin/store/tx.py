@@ -1,0 +1,100 @@
+"""One transaction: what a unit of work reads, decides and writes through."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tocsin.errors import StoreFull
+from tocsin.store.access import AccessRepository
+from tocsin.store.dead_letters import DeadLetterRepository
+from tocsin.store.incidents import IncidentRepository
+from tocsin.store.ingest import IngestRepository
+from tocsin.store.notifier import NotifierRepository
+from tocsin.store.overlay import OverlayRepository
+from tocsin.store.timers import TimerRepository
+from tocsin.store.topics import TopicRepository
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from tocsin.clock import Clock
+
+
+class Tx:
+    """Everything a unit may touch. A unit awaits nothing and calls nobody.
+
+    `conn` belongs to the repositories; a room uses theirs. What a unit wakes is woken after the commit.
+    """
+
+    def __init__(self, conn: Connection, clock: Clock, *, intake_open: bool = True) -> None:
+        self.conn = conn
+        self.woken: set[str] = set()
+        self._clock = clock
+        self._intake_open = intake_open
+        self.topics = TopicRepository(conn)
+
+    def emit(self, topic: str, *, key: str, record_id: str, value: bytes) -> bool:
+        """Put one record on *topic*; return False, and do nothing, when its id was seen before."""
+        fresh = self.topics.append(topic, key=key, record_id=record_id, value=value, at=self._clock.now())
+        if fresh:
+            self.woken.add(topic)
+        return fresh
+
+    def advance(self, group: str, topic: str, partition: int, *, expect: int, to: int) -> None:
+        """Move a cursor from *expect* to *to*.
+
+        Raises:
+            Fenced: another worker has moved it.
+
+        """
+        self.topics.advance(group, topic, partition, expect=expect, to=to)
+
+    def wake(self, name: str) -> None:
+        """Wake whoever waits for *name*, once this is committed."""
+        self.woken.add(name)
+
+    def require_room(self) -> None:
+        """Make sure that new articles may be accepted; alerts and state keep a reserve of their own.
+
+        Raises:
+            StoreFull: the store is within its reserve.
+
+        """
+        if not self._intake_open:
+            raise StoreFull("the store has used up its quota; no article is accepted until something is trimmed")
+
+    @cached_property
+    def timers(self) -> TimerRepository:
+        """What must happen later."""
+        return TimerRepository(self.conn, self.wake)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetterRepository:
+        """What was set aside."""
+        return DeadLetterRepository(self.conn)
+
+    @cached_property
+    def overlay(self) -> OverlayRepository:
+        """What people changed by web or command line."""
+        return OverlayRepository(self.conn)
+
+    @cached_property
+    def access(self) -> AccessRepository:
+        """Who changed what."""
+        return AccessRepository(self.conn)
+
+    @cached_property
+    def ingest(self) -> IngestRepository:
+        """Feeds and articles."""
+        return IngestRepository(self.conn)
+
+    @cached_property
+    def incidents(self) -> IncidentRepository:
+        """Incidents and alerts."""
+        return IncidentRepository(self.conn)
+
+    @cached_property
+    def notifier(self) -> NotifierRepository:
+        """The outbox and what it remembers."""
+        return NotifierRepository(self.conn)

@@ -1,0 +1,1 @@
+"""The stream: topics of records, read by consumer groups."""

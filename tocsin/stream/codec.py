@@ -1,0 +1,71 @@
+"""Records as bytes: JSON with a version in front, so that other programs can read them.
+
+A reader ignores fields it does not know and takes defaults for those it misses; a field is never renamed, a topic
+gets a new version instead.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from tocsin.errors import RecordUnreadable
+from tocsin.records import Alert, Article, Reading
+
+VERSION: Final = 1
+T = TypeVar("T")
+
+
+class _Envelope(msgspec.Struct, Generic[T], frozen=True):
+    v: int
+    record: T
+
+
+class _Version(msgspec.Struct):
+    v: int
+
+
+_encoder = msgspec.json.Encoder()
+_article = msgspec.json.Decoder(_Envelope[Article])
+_reading = msgspec.json.Decoder(_Envelope[Reading])
+_alert = msgspec.json.Decoder(_Envelope[Alert])
+_version = msgspec.json.Decoder(_Version)
+
+
+def encode(record: Article | Reading | Alert) -> bytes:
+    """Return the record's bytes on the stream."""
+    return _encoder.encode(_Envelope(VERSION, record))
+
+
+def decode_article(value: bytes) -> Article:
+    """Return the article in *value*; raises RecordUnreadable."""
+    return _decode(_article, value)
+
+
+def decode_reading(value: bytes) -> Reading:
+    """Return the reading in *value*; raises RecordUnreadable."""
+    return _decode(_reading, value)
+
+
+def decode_alert(value: bytes) -> Alert:
+    """Return the alert in *value*; raises RecordUnreadable."""
+    return _decode(_alert, value)
+
+
+def _decode(decoder: msgspec.json.Decoder[_Envelope[T]], value: bytes) -> T:
+    try:
+        envelope = decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordUnreadable(f"{_told_version(value)}{error}") from error
+    if envelope.v != VERSION:
+        raise RecordUnreadable(f"schema version {envelope.v}: this program reads {VERSION}")
+    return envelope.record
+
+
+def _told_version(value: bytes) -> str:
+    try:
+        found = _version.decode(value).v
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return f"schema version {found}: this program reads {VERSION}: " if found != VERSION else ""
