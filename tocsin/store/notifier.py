@@ -148,21 +148,21 @@ class NotifierRepository:
 
     def remember(
         self,
-        id: str,
+        alert: str,
         *,
         incident: str,
         revision: int,
         severity: int,
         void: bool,
         seen_at: datetime,
-        value: bytes,  # noqa: A002 - the record's own word
+        value: bytes,
     ) -> bool:
-        """Keep an alert's bytes for later messages; False when it was seen before.
+        """Keep the bytes of *alert* for later messages; False when it was seen before.
 
         *severity* is its rank; *void* says that nothing of the incident is left to be told.
         """
         row = {
-            "id": id,
+            "id": alert,
             "incident": incident,
             "revision": revision,
             "severity": severity,
