@@ -64,11 +64,15 @@ class FeedUnreachable(TryLater):
 
 
 class DeliveryDeferred(TryLater):
-    """A receiver could not take a message now; `retry_after_s` is its own wish, if it had one."""
+    """A receiver could not take a message now; `retry_after_s` is its own wish, if it had one.
 
-    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+    `accepted` are those of its addresses that have the message and must not get it again.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None, accepted: Sequence[str] = ()) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.accepted = tuple(accepted)
 
 
 class Fenced(TryLater):

@@ -324,6 +324,45 @@ class Alert:
     happening: str | None = None
 
 
+class DeliveryState(StrEnum):
+    """How far a message has come."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DONE = "done"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message to one receiver; `key` is a function of receiver, kind, alerts and period, so that it is made once.
+
+    `alerts` are in the order of their steps, the last one the state told; a digest has one for each incident.
+    `thread` is the key of the message that this one answers. `cause` says why a digest came (`opening`, `budget`).
+    `accepted` are the addresses of the receiver that have it already. `created_at` is our clock at routing,
+    `seen_at` that of the newest article behind it.
+    """
+
+    key: str
+    receiver: str
+    kind: MessageKind
+    alerts: tuple[str, ...]
+    incident: str | None = None
+    thread: str | None = None
+    subscription: str = ""
+    language: str = "en"
+    cause: str = ""
+    state: DeliveryState = DeliveryState.PENDING
+    attempts: int = 0
+    next_try: datetime
+    created_at: datetime
+    seen_at: datetime
+    finished_at: datetime | None = None
+    remote: str | None = None
+    reason: str = ""
+    accepted: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """One record that was set aside. `value` is what the stage was given, byte for byte."""
