@@ -1,0 +1,191 @@
+"""What was read and rung, by month: the stream forgets, the archive keeps.
+
+One SQLite file a month, or several when a month is large, with full-text search. Nothing is ever deleted from a
+file (a contentless index of SQLite 3.40 cannot); retention drops whole files, the oldest first.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import zlib
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tocsin.errors import StoreFull, StoreUnavailable
+from tocsin.store.schema import EPOCH, MICROSECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+log = structlog.get_logger()
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL,
+    seen_at INTEGER NOT NULL, url TEXT NOT NULL, value BLOB NOT NULL, UNIQUE (kind, id)
+);
+CREATE INDEX IF NOT EXISTS records_key ON records (kind, key);
+CREATE INDEX IF NOT EXISTS records_url ON records (url) WHERE url <> '';
+CREATE INDEX IF NOT EXISTS records_seen ON records (seen_at);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(title, text, content='', tokenize='unicode61');
+"""
+_NAME = re.compile(r"archive-(?P<month>\d{4}-\d{2})\.(?P<part>\d{3})\.db")
+PARTS = 8  # files that the allowed size is cut into: what trimming drops at once is at most this share
+_WORD = re.compile(r"\w+")
+_COMPRESSION = 1  # a third of the size of JSON, and fast enough for thousands a second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One record for the archive; *kind* is its topic, *value* its bytes on the stream, *key* the stream's key."""
+
+    kind: str
+    id: str
+    key: str
+    seen_at: datetime
+    url: str = ""
+    title: str = ""
+    text: str = ""
+    value: bytes = b""
+
+
+class Archive:
+    """The month files under one folder. Every method blocks: call it in a thread."""
+
+    def __init__(self, folder: Path, *, size: int) -> None:
+        self._folder = folder
+        self._size = size
+
+    def put(self, kept: Sequence[Kept]) -> None:
+        """Keep records; what is there already stays as it is.
+
+        Raises:
+            StoreFull, StoreUnavailable: nothing of the last month tried was kept.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        by_month: dict[str, list[Kept]] = {}
+        for record in kept:
+            by_month.setdefault(record.seen_at.astimezone(UTC).strftime("%Y-%m"), []).append(record)
+        for month, records in by_month.items():
+            try:
+                with closing(_connect(self._part(month))) as conn:
+                    _insert(conn, records)
+            except sqlite3.OperationalError as error:
+                if "full" in str(error):
+                    raise StoreFull(f"archive {month}: {error}") from error
+                raise StoreUnavailable(f"archive {month}: {error}") from error
+
+    def by_key(self, kind: str, key: str) -> list[Kept]:
+        """Return all of one key, the newest first."""
+        query = "SELECT * FROM records WHERE kind = ? AND key = ? ORDER BY seen_at DESC"
+        return [row for conn in self._newest_first() for row in _rows(conn.execute(query, (kind, key)))]
+
+    def by_url(self, kind: str, url: str) -> list[Kept]:
+        """Return all of one URL, the newest first."""
+        query = "SELECT * FROM records WHERE url = ? AND kind = ? ORDER BY seen_at DESC"
+        return [row for conn in self._newest_first() for row in _rows(conn.execute(query, (url, kind)))]
+
+    def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:
+        """Return what holds all of *words* in title or text, the newest first."""
+        terms = " ".join(f'"{word}"' for word in _WORD.findall(words))
+        if not terms:
+            return []
+        query = (
+            "SELECT records.* FROM words JOIN records ON records.number = words.rowid"
+            " WHERE words MATCH ? AND kind = ? ORDER BY seen_at DESC LIMIT ?"
+        )
+        found: list[Kept] = []
+        for conn in self._newest_first():
+            found += _rows(conn.execute(query, (terms, kind, limit - len(found))))
+            if len(found) >= limit:
+                break
+        return found
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each file by its name, the oldest first."""
+        return {path.name: path.stat().st_size for path in self._files()}
+
+    def trim(self, *, now: datetime, keep: timedelta) -> list[str]:
+        """Drop what ended before *keep* ago, then the oldest files while all together are larger than allowed.
+
+        The file that is being written stays. Returns the names of what was dropped.
+        """
+        oldest_kept = (now - keep).astimezone(UTC).strftime("%Y-%m")
+        dropped: list[str] = []
+        for path in self._files()[:-1]:
+            named = _NAME.fullmatch(path.name)
+            assert named is not None
+            if named["month"] < oldest_kept or sum(self.sizes().values()) > self._size:
+                for part in (path, *path.parent.glob(f"{path.name}-*")):
+                    part.unlink(missing_ok=True)
+                dropped.append(path.name)
+        return dropped
+
+    def _part(self, month: str) -> Path:
+        """Return the file that takes what *month* brings now."""
+        parts = [path for path in self._files() if path.name.startswith(f"archive-{month}.")]
+        if not parts:
+            return self._folder / f"archive-{month}.001.db"
+        named = _NAME.fullmatch(parts[-1].name)
+        assert named is not None
+        full = parts[-1].stat().st_size > self._size // PARTS
+        return self._folder / f"archive-{month}.{int(named['part']) + full:03}.db"
+
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("archive-*.db") if _NAME.fullmatch(path.name))
+
+    def _newest_first(self) -> Iterator[sqlite3.Connection]:
+        for path in reversed(self._files()):
+            with closing(_connect(path)) as conn:
+                yield conn
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    conn = sqlite3.connect(path, timeout=5.0)
+    conn.row_factory = sqlite3.Row
+    conn.execute("PRAGMA journal_mode=WAL")
+    conn.execute("PRAGMA synchronous=NORMAL")  # the stream still has what a power loss takes: see `keep_records`
+    conn.executescript(_SCHEMA)
+    return conn
+
+
+def _insert(conn: sqlite3.Connection, records: Iterable[Kept]) -> None:
+    with conn:
+        for record in records:
+            row = (
+                record.kind,
+                record.id,
+                record.key,
+                (record.seen_at - EPOCH) // MICROSECOND,
+                record.url,
+                zlib.compress(record.value, _COMPRESSION),
+            )
+            added = conn.execute(
+                "INSERT INTO records (kind, id, key, seen_at, url, value) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                row,
+            )
+            if added.rowcount == 1 and (record.title or record.text):
+                words = (added.lastrowid, record.title, record.text)
+                conn.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", words)
+
+
+def _rows(cursor: sqlite3.Cursor) -> list[Kept]:
+    return [
+        Kept(
+            kind=row["kind"],
+            id=row["id"],
+            key=row["key"],
+            seen_at=EPOCH + row["seen_at"] * MICROSECOND,
+            url=row["url"],
+            value=zlib.decompress(row["value"]),
+        )
+        for row in cursor
+    ]
