@@ -1,0 +1,1 @@
+"""Stages that stand between rooms: detecting, archiving, housekeeping."""

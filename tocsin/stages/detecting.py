@@ -1,0 +1,72 @@
+"""articles.v1 → worker children → readings.v1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from detectors.engine import DetectorsConfig, Engine, prepare, read
+from tocsin import metrics
+from tocsin.errors import JobFailed
+from tocsin.stream.codec import decode_article, encode
+from tocsin.stream.port import READINGS
+from tocsin.workers import Done, Failed, Job, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tocsin.consumer import Unit, Work
+    from tocsin.store.tx import Tx
+    from tocsin.stream.port import StreamRecord
+
+GROUP: Final = "detectors"
+DEADLINE_S: Final = 5.0  # for one article; a long one takes 20 ms
+PRELOAD: Final = ("tocsin.stages.detecting",)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A reading as bytes, with what the parent must know of it. `value` is None when there is nothing to pass on."""
+
+    key: str
+    id: str
+    types: tuple[str, ...]
+    value: bytes | None
+
+
+def read_record(engine: Engine, value: bytes) -> Read:
+    """Read one article record; runs in a worker child. A reading goes on when it states or supersedes something."""
+    reading = read(engine, decode_article(value))
+    passed_on = bool(reading.detections) or reading.supersedes is not None
+    types = tuple(detection.type for detection in reading.detections)
+    return Read(reading.article, reading.id, types, encode(reading) if passed_on else None)
+
+
+DetectingJob = Job[DetectorsConfig, Engine, bytes, Read]
+
+
+def detecting_job(config: DetectorsConfig) -> DetectingJob:
+    """Return the job that reads articles by these rules."""
+    return Job(function=read_record, prepare=prepare, argument=config, key=config.version, deadline_s=DEADLINE_S)
+
+
+def detecting(pool: Pool, config: Callable[[], DetectorsConfig]) -> Work:
+    """Return the stage's work; *config* is asked for each batch, so a reload takes effect between two."""
+
+    async def work(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+        outcomes = await pool.map(detecting_job(config()), [record.body for record in records])
+        return [partial(_put, outcome=outcome) for outcome in outcomes]
+
+    return work
+
+
+def _put(tx: Tx, *, outcome: Done[Read] | Failed) -> None:
+    if isinstance(outcome, Failed):
+        raise JobFailed(f"{outcome.kind}: {outcome.reason}")
+    done = outcome.value
+    metrics.READINGS.inc()
+    for kind in done.types:
+        metrics.DETECTIONS.labels(type=kind).inc()
+    if done.value is not None:
+        tx.emit(READINGS, key=done.key, record_id=done.id, value=done.value)
