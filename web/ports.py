@@ -1,0 +1,115 @@
+"""What the web needs of the rest of the house; `tocsin.app` hands it over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tocsin.clock import Clock
+from tocsin.store.port import Store
+from web.settings import WebSettings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tocsin.errors import Problem
+    from tocsin.store.archive import Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStatus:
+    """How one stage does. `trouble` is the reason of its last crash, in words without secrets."""
+
+    name: str
+    running: bool
+    restarts: int = 0
+    trouble: str = ""
+
+
+class Health(Protocol):
+    """Says how the service is; answers at once, from memory."""
+
+    def stages(self) -> Sequence[StageStatus]:
+        """Return every stage that this process runs."""
+        ...
+
+    def unready(self) -> Sequence[str]:
+        """Return why work should not be sent here now; empty when all is well."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedInForce:
+    """One feed that is polled or paused. `origin` is "file" or "overlay"; `unverified` has not been tested yet."""
+
+    id: str
+    url: str
+    origin: str
+    owner: str = ""
+    tier: str = ""
+    language: str | None = None
+    country: str | None = None
+    unverified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What `/api/status` and the gauges tell; `lag` is records by "group topic", `store_bytes` bytes by part."""
+
+    version: str
+    rules: str = ""
+    lag: Mapping[str, int] = field(default_factory=dict)
+    store_bytes: Mapping[str, int] = field(default_factory=dict)
+
+
+class Actions(Protocol):
+    """What a caller may have the service do."""
+
+    def feeds(self) -> Sequence[FeedInForce]:
+        """Return the feeds in force, from memory."""
+        ...
+
+    def feed_problems(self, feed: Mapping[str, object]) -> Sequence[str]:
+        """Return what keeps *feed*, in the words of `feeds.yaml`, from being polled; empty when nothing does."""
+        ...
+
+    async def reload(self) -> Sequence[Problem]:
+        """Read the files again; on any problem the old configuration stays in force."""
+        ...
+
+    async def why(self, query: str) -> Mapping[str, object]:
+        """Say why something rang, or which stage said no."""
+        ...
+
+    async def measure(self) -> Measured:
+        """Look at lag, sizes and versions now, and set the gauges of `tocsin.metrics` accordingly."""
+        ...
+
+
+class Archive(Protocol):
+    """Keeps what was read and rung. Every method blocks, so it is asked in a thread (`tocsin.store.archive`)."""
+
+    def latest(self, kind: str, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Kept]:
+        """Return a page, the newest first; *before* is the instant and id of the last one seen."""
+        ...
+
+    def by_key(self, kind: str, key: str) -> list[Kept]:
+        """Return all of one key, the newest first."""
+        ...
+
+    def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:
+        """Return what holds all of *words*, the newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Everything an endpoint may use. `settings` is asked anew each time, so a reload takes hold at once."""
+
+    store: Store
+    archive: Archive
+    settings: Callable[[], WebSettings]
+    health: Health
+    actions: Actions
+    clock: Clock
