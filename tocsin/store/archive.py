@@ -12,6 +12,7 @@ import zlib
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS records (
 );
 CREATE INDEX IF NOT EXISTS records_key ON records (kind, key);
 CREATE INDEX IF NOT EXISTS records_url ON records (url) WHERE url <> '';
-CREATE INDEX IF NOT EXISTS records_seen ON records (seen_at);
+CREATE INDEX IF NOT EXISTS records_seen ON records (kind, seen_at, id);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(title, text, content='', tokenize='unicode61');
 """
 _NAME = re.compile(r"archive-(?P<month>\d{4}-\d{2})\.(?P<part>\d{3})\.db")
@@ -81,6 +82,22 @@ class Archive:
                 if "full" in str(error):
                     raise StoreFull(f"archive {month}: {error}") from error
                 raise StoreUnavailable(f"archive {month}: {error}") from error
+
+    def latest(self, kind: str, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Kept]:
+        """Return a page, the newest first; *before* is the instant and id of the last one seen."""
+        query = "SELECT * FROM records WHERE kind = ? AND (seen_at, id) < (?, ?) ORDER BY seen_at DESC, id DESC LIMIT ?"
+        instant, last = ((before[0] - EPOCH) // MICROSECOND, before[1]) if before else (2**63 - 1, "")
+        until = before[0].astimezone(UTC).strftime("%Y-%m") if before else "9999-12"
+        found: list[Kept] = []
+        for month, paths in groupby(reversed(self._files()), key=lambda path: path.name[8:15]):
+            if month > until:
+                continue
+            for path in paths:  # the parts of a month overlap in time
+                with closing(_connect(path)) as conn:
+                    found += _rows(conn.execute(query, (kind, instant, last, limit)))
+            if len(found) >= limit:
+                break
+        return sorted(found, key=lambda kept: (kept.seen_at, kept.id), reverse=True)[:limit]
 
     def by_key(self, kind: str, key: str) -> list[Kept]:
         """Return all of one key, the newest first."""
