@@ -11,8 +11,19 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Column, Integer, String, Table
+
+from tocsin.store.schema import metadata
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+counters = Table(
+    "store_counters",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Integer, nullable=False),
+)
 
 _SLOT = struct.Struct(">QI")  # the count, its CRC-32
 _SLOTS = 2  # written in turn, so that a torn write spares the other

@@ -220,11 +220,9 @@ class NotifierRepository:
         query = select(held).where(held.c.incident == incident).order_by(held.c.seq)
         return [_held(row) for row in self._conn.execute(query)]
 
-    def release(self, receiver: str, incident: str, *, purpose: str | None = None) -> list[Held]:
+    def release(self, receiver: str, incident: str) -> list[Held]:
         """Let go of what is kept back from *receiver* about *incident*, and return it in order."""
-        which = [held.c.receiver == receiver, held.c.incident == incident]
-        if purpose is not None:
-            which.append(held.c.purpose == purpose)
+        which = (held.c.receiver == receiver, held.c.incident == incident)
         rows = self._conn.execute(select(held).where(*which).order_by(held.c.seq)).all()
         if rows:
             self._conn.execute(delete(held).where(*which))

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from sqlalchemy import Column, Engine, Integer, String, Table, create_engine, event, select, update
+from sqlalchemy import Engine, create_engine, event, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from tocsin import metrics
 from tocsin.clock import Clock, SystemClock
 from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
-from tocsin.store.commit_counter import CommitCounter
+from tocsin.store.commit_counter import CommitCounter, counters
 from tocsin.store.migrate import migrate
-from tocsin.store.schema import insert_ignore, metadata
+from tocsin.store.schema import insert_ignore
 from tocsin.store.tx import Tx
 from tocsin.store.wakes import Wakes
 
@@ -43,7 +43,6 @@ PAGE_BYTES = 4096
 RESERVE_SHARE = 0.1  # of the quota: kept from new articles, so that alerts and trimming still find room
 CLOSE_DEADLINE_S = 8.0
 
-counters = Table("store_counters", metadata, Column("name", String, primary_key=True), Column("value", Integer))
 _COUNT = update(counters).where(counters.c.name == "commits").values(value=counters.c.value + 1)
 
 

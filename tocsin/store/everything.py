@@ -1,0 +1,29 @@
+"""The whole schema: importing this module registers every table on the one metadata."""
+
+from __future__ import annotations
+
+from tocsin.store import (
+    access,
+    commit_counter,
+    dead_letters,
+    incidents,
+    ingest,
+    notifier,
+    overlay,
+    timers,
+    topics,
+)
+from tocsin.store.schema import metadata
+
+__all__ = [
+    "access",
+    "commit_counter",
+    "dead_letters",
+    "incidents",
+    "ingest",
+    "metadata",
+    "notifier",
+    "overlay",
+    "timers",
+    "topics",
+]
