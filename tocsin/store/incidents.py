@@ -6,6 +6,7 @@ An incident's state is the room's own bytes; the columns beside it are what is s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Boolean, Column, Index, Integer, String, Table, and_, delete, func, or_, select
@@ -15,7 +16,6 @@ from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
 
@@ -231,7 +231,7 @@ class IncidentRepository:
         query = select(*_ROW).where(incidents.c.id.startswith(prefix, autoescape=True))
         return [_incident(row) for row in self._conn.execute(query.order_by(incidents.c.id).limit(limit))]
 
-    def list(
+    def standing(
         self,
         *,
         states: Sequence[IncidentState] = (IncidentState.OPEN, IncidentState.QUIET),
@@ -278,7 +278,7 @@ class IncidentRepository:
         severity: Severity = Severity.MINOR,
         limit: int = 50,
     ) -> list[AlertRow]:
-        """Return a page of alerts, the newest first; *before* is the (seen_at, id) of the last one of the page before."""
+        """Return a page of alerts, the newest first; *before* is the (seen_at, id) of the last one shown."""
         query = select(alerts).where(alerts.c.severity >= severity.rank)
         if before is not None:
             at, last = before
@@ -291,7 +291,7 @@ class IncidentRepository:
         return [_alert(row) for row in self._conn.execute(query)]
 
     def trim(self, before: datetime) -> int:
-        """Forget closed and cancelled incidents, alerts and judgements older than *before*; return how many incidents."""
+        """Forget what ended before *before*, alerts and judgements included; return how many incidents."""
         over = [IncidentState.CLOSED.value, IncidentState.CANCELLED.value]
         old = select(incidents.c.id).where(incidents.c.state.in_(over), incidents.c.last_seen < before)
         for table in (incident_keys, incident_articles):
