@@ -5,6 +5,7 @@ TocsinError
 │   ├── FeedUnreachable        no usable answer from a feed
 │   ├── DeliveryDeferred       a receiver could not take a message now
 │   ├── Fenced                 another worker has moved our cursor
+│   ├── JobUnprepared          no worker child can be made ready for a job
 │   └── StoreUnavailable       the store cannot take a write now
 │       └── StoreFull            its quota or its disk is used up
 ├── SetAside                 goes to the dead letters
@@ -77,6 +78,10 @@ class DeliveryDeferred(TryLater):
 
 class Fenced(TryLater):
     """Another worker has moved this cursor; what we did was undone."""
+
+
+class JobUnprepared(TryLater):
+    """No worker child can be made ready for a job (its rules do not compile, say), so no record can be judged."""
 
 
 class StoreUnavailable(TryLater):
