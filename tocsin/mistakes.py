@@ -148,7 +148,7 @@ def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
 
 
 def _is_branch(model: type[BaseModel], step: str | int) -> bool:
-    """Whether pydantic calls this branch of a union so: by its tag, or as `Model` or `function-after[check(), Model]`."""
+    """Whether pydantic calls this branch of a union so: by tag, as `Model` or as `function-after[check(), Model]`."""
     if model.__name__ in re.findall(r"\w+", str(step)):
         return True
     tags = [field.annotation for field in model.model_fields.values() if get_origin(field.annotation) is Literal]

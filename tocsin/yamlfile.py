@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -28,6 +28,8 @@ __all__ = [
     "Document",
     "Duration",
     "Outside",
+    "Path_",
+    "Placed",
     "Rate",
     "Secret",
     "SecretsFromFiles",
@@ -36,6 +38,7 @@ __all__ = [
     "did_you_mean",
     "load",
     "parse",
+    "read",
     "validate",
 ]
 
@@ -60,6 +63,22 @@ _NAN: Final = {".nan", ".NaN", ".NAN"}
 _FORBIDDEN: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\x85\u2028\u2029]"
 )
+
+
+class Placed(Protocol):
+    """Plain data each part of which has a place in a file: a `Document`, or several that are read as one."""
+
+    def at(self, *path: str | int) -> Any:  # noqa: ANN401  a file may hold anything there
+        """Return the data at *path*, which must be there."""
+        ...
+
+    def holds(self, *path: str | int) -> bool:
+        """Whether something is written at exactly this *path*."""
+        ...
+
+    def problem(self, message: str, *path: str | int, key: bool = False) -> Problem:
+        """Return *message* as a mistake that stands at *path* (or at its *key*)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +131,20 @@ def load(path: Path) -> Document:
     Raises:
         SettingsInvalid: it cannot be read, or is no YAML 1.2 of the sort we take.
     """
+    return parse(read(path), file=str(path))
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of the file at *path*, a little more than `FILE_LIMIT_BYTES` at most.
+
+    Raises:
+        SettingsInvalid: it cannot be read.
+    """
     try:
         with path.open("rb") as stream:
-            raw = stream.read(FILE_LIMIT_BYTES + 1)
+            return stream.read(FILE_LIMIT_BYTES + 1)
     except OSError as error:
         raise SettingsInvalid([_problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from error
-    return parse(raw, file=str(path))
 
 
 def parse(raw: bytes, *, file: str) -> Document:
@@ -145,7 +172,7 @@ def parse(raw: bytes, *, file: str) -> Document:
     return Document(file=file, data=data, root=root)
 
 
-def validate(model: type[Model], document: Document, at: Path_ = (), *, outside: Outside | None = None) -> Model:
+def validate(model: type[Model], document: Placed, at: Path_ = (), *, outside: Outside | None = None) -> Model:
     """Make a *model* of what stands in *document* at *at*.
 
     *outside* has the environment for `${NAME}` and the directory of relative secret files.
@@ -159,7 +186,7 @@ def validate(model: type[Model], document: Document, at: Path_ = (), *, outside:
     except ValidationError as error:
         told = mistakes.tell(model, error, lambda path: document.holds(*at, *path))
     problems = {document.problem(mistake.message, *at, *mistake.path, key=mistake.key): None for mistake in told}
-    raise SettingsInvalid(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    raise SettingsInvalid(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
 
 
 # ------------------------------------------------------------------------------------------------------- reading

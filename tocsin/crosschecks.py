@@ -1,0 +1,116 @@
+"""What no room can see alone: ids that stand twice, and words that refer to something in another part or file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tocsin.countries import country_meant, is_country
+from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
+from tocsin.mistakes import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tocsin.configfiles import Gathered
+    from tocsin.errors import Problem
+    from tocsin.yamlfile import Path_
+
+BUILT_IN_TYPES: Final = (DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL)
+
+
+def cross_checks(gathered: Gathered) -> Iterator[Problem]:
+    """Yield each mistake. What stands there may be of any shape: the rooms' models tell what is wrong with that."""
+    yield from _twice(gathered, "feed", "sources", "feeds")
+    yield from _twice(gathered, "rule", "rules")
+    yield from _twice(gathered, "subscription", "subscriptions")
+    yield from _receivers(gathered)
+    yield from _types(gathered)
+    yield from _feed_countries(gathered)
+
+
+def _twice(gathered: Gathered, what: str, *path: str) -> Iterator[Problem]:
+    first: dict[str, Path_] = {}
+    for at, item in _mappings(gathered, *path):
+        name = item.get("id")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            other = gathered.problem("", *first[name])
+            where = (
+                f"line {other.line}" if other.file == gathered.problem("", *at).file else f"{other.file}:{other.line}"
+            )
+            yield gathered.problem(f"a second {what} {name!r}, the first is in {where}", *at, "id")
+        else:
+            first[name] = (*at, "id")
+
+
+def _receivers(gathered: Gathered) -> Iterator[Problem]:
+    known = [str(name) for name in _at(gathered, dict, "receivers")]
+    for at, subscription in _mappings(gathered, "subscriptions"):
+        escalations = subscription.get("unacknowledged")
+        yield from _unknown_receivers(gathered, (*at, "to"), subscription.get("to"), known)
+        for index, escalation in enumerate(escalations if isinstance(escalations, list) else ()):
+            if isinstance(escalation, dict):
+                yield from _unknown_receivers(
+                    gathered, (*at, "unacknowledged", index, "to"), escalation.get("to"), known
+                )
+
+
+def _unknown_receivers(gathered: Gathered, at: Path_, names: object, known: list[str]) -> Iterator[Problem]:
+    for path, name in _words(at, names):
+        if name not in known:
+            hint = did_you_mean(name, known) if known else ": there are no receivers"
+            yield gathered.problem(f"no receiver {name!r}{hint}", *path)
+
+
+def _types(gathered: Gathered) -> Iterator[Problem]:
+    rules = [rule.get("type") for _, rule in _mappings(gathered, "rules")]
+    known = sorted({*BUILT_IN_TYPES, *(name for name in rules if isinstance(name, str))})
+    for at, matcher in _matchers(gathered):
+        for key in ("type", "types"):
+            for path, name in _words((*at, key), matcher.get(key)):
+                if name not in known:
+                    yield gathered.problem(f"no rule finds the type {name!r}{did_you_mean(name, known)}", *path)
+
+
+def _matchers(gathered: Gathered) -> Iterator[tuple[Path_, dict[Any, Any]]]:
+    for at, subscription in _mappings(gathered, "subscriptions"):
+        when = subscription.get("when")
+        if isinstance(when, dict):
+            yield (*at, "when"), when
+    for at, _ in _mappings(gathered, "incidents", "severity"):
+        yield from _mappings(gathered, *at, "any")
+
+
+def _feed_countries(gathered: Gathered) -> Iterator[Problem]:
+    feeds = [
+        *_mappings(gathered, "sources", "feeds"),
+        (("sources", "defaults"), _at(gathered, dict, "sources", "defaults")),
+    ]
+    for at, feed in feeds:
+        for path, code in _words((*at, "country"), feed.get("country")):
+            if not is_country(code):
+                meant = country_meant(code)
+                hint = f", did you mean {meant!r}?" if meant else ": write two capital letters (ISO 3166-1)"
+                yield gathered.problem(f"no country {code!r}{hint}", *path)
+
+
+def _words(at: Path_, value: object) -> Iterator[tuple[Path_, str]]:
+    """Yield the texts of a value that may be one or a list, with their paths."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, list):
+        yield from (((*at, index), word) for index, word in enumerate(value) if isinstance(word, str))
+
+
+def _mappings(gathered: Gathered, *path: str | int) -> Iterator[tuple[Path_, dict[Any, Any]]]:
+    """Yield the mappings of the list at *path*, with their paths."""
+    for index, item in enumerate(_at(gathered, list, *path)):
+        if isinstance(item, dict):
+            yield (*path, index), item
+
+
+def _at(gathered: Gathered, sort: type[Any], *path: str | int) -> Any:  # noqa: ANN401  of the sort that was asked for
+    """Return what stands at *path* if it is of this sort, else an empty one."""
+    data = gathered.at(*path) if gathered.holds(*path) else None
+    return data if isinstance(data, sort) else sort()

@@ -1,0 +1,165 @@
+"""Everything an operator decided, gathered. Each room owns the settings that it reads; this page brings them together.
+
+`load_settings` reads the shipped files overlaid by the operator's, makes the rooms' models, and adds what no room can
+see alone (`tocsin.crosschecks`). Nobody but the command line knows the environment: it hands it in.
+"""
+
+from __future__ import annotations
+
+import os
+import zoneinfo
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from incidents.settings import IncidentsSettings
+from ingest.settings import PollingSettings, SourcesSettings
+from notifier.settings import NotifierSettings
+from tocsin.configfiles import RULES, ConfigFile, read_files
+from tocsin.crosschecks import cross_checks
+from tocsin.errors import Problem, SettingsInvalid
+from tocsin.mistakes import did_you_mean
+from tocsin.quantities import kind
+from tocsin.yamlfile import Outside, Path_, Placed, Size, validate
+from web.settings import WebSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+KEYS: Final = ("tocsin", "sources", "incidents", *NotifierSettings.model_fields, RULES)
+
+NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
+
+Model = TypeVar("Model", bound=BaseModel)
+_CLOSED: Final = ConfigDict(frozen=True, extra="forbid")
+
+
+def shipped() -> Path:
+    """Return where the shipped configuration is: beside this module in a wheel, beside the rooms in a checkout."""
+    here = Path(__file__).resolve().parent
+    packed = here / "defaults"
+    return packed if packed.is_dir() else here.parent / "config"
+
+
+# ---------------------------------------------------------------------------------------------------- the tocsin key
+
+
+def _timezone(name: object) -> object:
+    if not isinstance(name, str):
+        raise ValueError(f"expected the name of a time zone, found {kind(name)}")  # noqa: TRY004  pydantic collects ValueError only
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone {name!r}{_near_timezone(name)}") from None
+    return name
+
+
+def _near_timezone(name: str) -> str:
+    zones = zoneinfo.available_timezones()
+    cities = {zone.rpartition("/")[2]: zone for zone in sorted(zones)}
+    found = cities.get(name.strip().title().replace(" ", "_"))
+    return f", did you mean {found!r}?" if found else did_you_mean(name, zones)
+
+
+def _embedded(mode: object) -> object:
+    if mode != "embedded":
+        raise ValueError("this version runs in mode 'embedded' only")
+    return mode
+
+
+def _cores_but_one() -> int:
+    """Leave one core to the parent, which polls, stores and sends."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
+class KeepSettings(BaseModel):
+    """How long the archive keeps what has passed: the older or larger of both goes first."""
+
+    model_config = _CLOSED
+
+    days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    size: Annotated[Size, Field(ge=10_000_000)] = 20_000_000_000
+
+
+class TocsinSettings(BaseModel):
+    """The `tocsin` key: the service as a whole."""
+
+    model_config = _CLOSED
+
+    timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
+    mode: Annotated[str, AfterValidator(_embedded)] = "embedded"
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_cores_but_one)
+    keep: KeepSettings = KeepSettings()
+    web: WebSettings = WebSettings()
+    polling: PollingSettings = PollingSettings()
+
+
+# ------------------------------------------------------------------------------------------------------- everything
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One whole and checked configuration. `version` changes with any byte of its files; secrets show in no repr."""
+
+    tocsin: TocsinSettings
+    sources: SourcesSettings
+    incidents: IncidentsSettings
+    notifier: NotifierSettings
+    data_dir: Path
+    files: tuple[ConfigFile, ...] = field(repr=False)
+    version: str
+
+
+def load_settings(own: Path | None, *, data_dir: Path, environment: Mapping[str, str] = NO_ENVIRONMENT) -> Settings:
+    """Read the shipped files overlaid by those of *own*, and check everything.
+
+    A relative secret file starts at *data_dir*; `${NAME}` in a secret is looked up in *environment*.
+
+    Raises:
+        SettingsInvalid: with every mistake of every file.
+    """
+    read = read_files(shipped(), own, keys=KEYS)
+    outside = Outside(environment=environment, directory=data_dir)
+    told = _Mistakes((*read.problems, *cross_checks(read.gathered)))
+    settings = Settings(
+        tocsin=told.model(TocsinSettings, read.gathered, ("tocsin",), outside),
+        sources=told.model(SourcesSettings, read.gathered, ("sources",), outside),
+        incidents=told.model(IncidentsSettings, read.gathered, ("incidents",), outside),
+        notifier=told.model(NotifierSettings, read.gathered.only(*NotifierSettings.model_fields), (), outside),
+        data_dir=data_dir,
+        files=read.files,
+        version=read.version,
+    )
+    told.raise_if_any()
+    return settings
+
+
+class _Mistakes:
+    """Collects mistakes, so that all are told at once. What is known already of a place is not told again."""
+
+    def __init__(self, known: Iterable[Problem]) -> None:
+        self._found = list(dict.fromkeys(known))
+        self._places = {(problem.file, problem.line, problem.column) for problem in self._found}
+
+    def model(self, model: type[Model], placed: Placed, at: Path_, outside: Outside) -> Model:
+        """Make the model; after a mistake return one that is only good to go on checking with."""
+        if at and not placed.holds(*at):
+            return model()
+        try:
+            return validate(model, placed, at, outside=outside)
+        except SettingsInvalid as error:
+            self.add(error.problems)
+            return model.model_construct()
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Add those of *problems* that stand where nothing was wrong before."""
+        new = [problem for problem in problems if (problem.file, problem.line, problem.column) not in self._places]
+        self._found += new
+
+    def raise_if_any(self) -> None:
+        if self._found:
+            raise SettingsInvalid(sorted(self._found, key=lambda problem: (problem.file, problem.line, problem.column)))
