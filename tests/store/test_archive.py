@@ -46,6 +46,20 @@ def test_search_goes_from_the_newest_month_back(tmp_path: Path) -> None:
     assert [row.id for row in archive.search("articles.v1", "narva", limit=1)] == ["new"]
 
 
+def test_pages_follow_one_another_without_gap_or_repetition(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, size=10**9)
+    archive.put([kept(f"{n:02}", at=NOON - (n // 3) * 20 * DAY) for n in range(12)])
+
+    pages, before = [], None
+    while page := archive.latest("articles.v1", limit=5, before=before):
+        pages.append([row.id for row in page])
+        before = (page[-1].seen_at, page[-1].id)
+
+    seen = [name for page in pages for name in page]
+    assert [len(page) for page in pages] == [5, 5, 2]
+    assert sorted(seen) == [f"{n:02}" for n in range(12)]
+
+
 def test_months_that_ended_before_the_retention_are_dropped(tmp_path: Path) -> None:
     archive = Archive(tmp_path, size=10**9)
     archive.put([kept("old", at=NOON - 200 * DAY), kept("new")])
