@@ -40,7 +40,6 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(title, text, content='', tok
 _NAME = re.compile(r"archive-(?P<month>\d{4}-\d{2})\.(?P<part>\d{3})\.db")
 PARTS = 8  # files that the allowed size is cut into: what trimming drops at once is at most this share
 _WORD = re.compile(r"\w+")
-_AFTER_ALL = 2**62  # microseconds: later than any instant
 _COMPRESSION = 1  # a third of the size of JSON, and fast enough for thousands a second
 
 
@@ -109,20 +108,6 @@ class Archive:
         """Return all of one URL, the newest first."""
         query = "SELECT * FROM records WHERE url = ? AND kind = ? ORDER BY seen_at DESC"
         return [row for conn in self._newest_first() for row in _rows(conn.execute(query, (url, kind)))]
-
-    def latest(self, kind: str, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Kept]:
-        """Return a page, the newest first; *before* is the instant and id of the last one of the page before."""
-        at, name = (_AFTER_ALL, "") if before is None else ((before[0] - EPOCH) // MICROSECOND, before[1])
-        query = (
-            "SELECT * FROM records WHERE kind = ? AND seen_at <= ? AND (seen_at < ? OR id < ?)"
-            " ORDER BY seen_at DESC, id DESC LIMIT ?"
-        )
-        found: list[Kept] = []
-        for conn in self._newest_first():
-            found += _rows(conn.execute(query, (kind, at, at, name, limit - len(found))))
-            if len(found) >= limit:
-                break
-        return found
 
     def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:
         """Return what holds all of *words* in title or text, the newest first."""
