@@ -1,0 +1,1 @@
+"""Readings in, alerts out: what is already known, and what is a new step."""
