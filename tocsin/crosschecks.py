@@ -9,16 +9,16 @@ from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
 from tocsin.mistakes import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tocsin.configfiles import Gathered
     from tocsin.errors import Problem
-    from tocsin.yamlfile import Path_
+    from tocsin.yamlfile import Document, Path_
 
 BUILT_IN_TYPES: Final = (DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL)
 
 
-def cross_checks(gathered: Gathered) -> Iterator[Problem]:
+def cross_checks(gathered: Gathered, lexicons: Mapping[str, Document]) -> Iterator[Problem]:
     """Yield each mistake. What stands there may be of any shape: the rooms' models tell what is wrong with that."""
     yield from _twice(gathered, "feed", "sources", "feeds")
     yield from _twice(gathered, "rule", "rules")
@@ -26,6 +26,7 @@ def cross_checks(gathered: Gathered) -> Iterator[Problem]:
     yield from _receivers(gathered)
     yield from _types(gathered)
     yield from _feed_countries(gathered)
+    yield from _lexicons(gathered, lexicons)
 
 
 def _twice(gathered: Gathered, what: str, *path: str) -> Iterator[Problem]:
@@ -93,6 +94,25 @@ def _feed_countries(gathered: Gathered) -> Iterator[Problem]:
                 meant = country_meant(code)
                 hint = f", did you mean {meant!r}?" if meant else ": write two capital letters (ISO 3166-1)"
                 yield gathered.problem(f"no country {code!r}{hint}", *path)
+
+
+def _lexicons(gathered: Gathered, lexicons: Mapping[str, Document]) -> Iterator[Problem]:
+    """A language may lack a class (the rule is then silent in it), but some language must have it."""
+    for language, document in lexicons.items():
+        data = document.data if isinstance(document.data, dict) else {}
+        if data.get("language", language) != language:
+            yield document.problem(f"the file of {data['language']!r} must be named {data['language']}.yaml", "language")
+    texts = [document.data for document in lexicons.values() if isinstance(document.data, dict)]
+    known = sorted({str(name) for text in texts for name in _section(text, "classes")})
+    for at, rule in _mappings(gathered, "rules"):
+        for path, name in _words((*at, "lexicons"), rule.get("lexicons")):
+            if name not in known:
+                yield gathered.problem(f"no lexicon has a class {name!r}{did_you_mean(name, known)}", *path)
+
+
+def _section(data: dict[Any, Any], key: str) -> dict[Any, Any]:
+    section = data.get(key)
+    return section if isinstance(section, dict) else {}
 
 
 def _words(at: Path_, value: object) -> Iterator[tuple[Path_, str]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from detectors.settings import LexiconSettings, RuleFile, RuleSettings
 from incidents.settings import IncidentsSettings
 from ingest.settings import PollingSettings, SourcesSettings
 from notifier.settings import NotifierSettings
@@ -109,6 +110,8 @@ class Settings:
     sources: SourcesSettings
     incidents: IncidentsSettings
     notifier: NotifierSettings
+    rules: tuple[RuleSettings, ...] = field(repr=False)
+    lexicons: tuple[LexiconSettings, ...] = field(repr=False)
     data_dir: Path
     files: tuple[ConfigFile, ...] = field(repr=False)
     version: str
@@ -124,12 +127,14 @@ def load_settings(own: Path | None, *, data_dir: Path, environment: Mapping[str,
     """
     read = read_files(shipped(), own, keys=KEYS)
     outside = Outside(environment=environment, directory=data_dir)
-    told = _Mistakes((*read.problems, *cross_checks(read.gathered)))
+    told = _Mistakes((*read.problems, *cross_checks(read.gathered, read.lexicons)))
     settings = Settings(
         tocsin=told.model(TocsinSettings, read.gathered, ("tocsin",), outside),
         sources=told.model(SourcesSettings, read.gathered, ("sources",), outside),
         incidents=told.model(IncidentsSettings, read.gathered, ("incidents",), outside),
         notifier=told.model(NotifierSettings, read.gathered.only(*NotifierSettings.model_fields), (), outside),
+        rules=told.model(RuleFile, read.gathered.only(RULES), (), outside).rules,
+        lexicons=tuple(told.model(LexiconSettings, document, (), outside) for document in read.lexicons.values()),
         data_dir=data_dir,
         files=read.files,
         version=read.version,
