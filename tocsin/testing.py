@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, TypedDict
 
+from sqlalchemy import create_engine
+
 from tocsin.records import (
     Alert,
     Article,
+    Attribution,
     Certainty,
     Detection,
+    DismissalKind,
+    Evidence,
     Fact,
+    Figure,
     Mention,
     Reading,
+    Sender,
     Severity,
     Source,
     SourceRef,
@@ -26,10 +33,12 @@ from tocsin.records import (
     Toll,
     digest,
 )
+from tocsin.store.schema import metadata
 from tocsin.store.sqlite import SqliteStore
+from tocsin.store.tx import Tx
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from typing_extensions import Unpack
@@ -123,6 +132,12 @@ class DetectionParts(TypedDict, total=False):
     toll: Toll | None
     denied: bool
     withdrawn: Toll | None
+    also: tuple[Figure, ...]
+    senders: tuple[Sender, ...]
+    kind: DismissalKind | None
+    attribution: Attribution | None
+    evidence: tuple[Evidence, ...]
+    severity: Severity | None
 
 
 def a_detection(**parts: Unpack[DetectionParts]) -> Detection:
@@ -218,6 +233,16 @@ def an_alert(**parts: Unpack[AlertParts]) -> Alert:
     )
     alert = replace(alert, **parts)
     return replace(alert, id=alert.id or digest("alert", alert.incident, str(alert.revision)))
+
+
+@contextmanager
+def a_transaction() -> Iterator[Tx]:
+    """Yield a transaction on an empty database in memory, for what a unit of work decides."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as conn:
+        metadata.create_all(conn)
+        yield Tx(conn, FakeClock())
+    engine.dispose()
 
 
 @asynccontextmanager
