@@ -1,10 +1,397 @@
-"""Being written."""
+"""Feeds with their health, and the articles we know: all of ingest's SQL."""
 
-from sqlalchemy import Connection
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from tocsin.store.schema import Instant, Sealed, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection, RowMapping
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("id", String, primary_key=True),
+    # What the configuration says.
+    Column("url", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("language", String),
+    Column("country", String),
+    Column("weight", Float, nullable=False),
+    Column("verified", Boolean, nullable=False),
+    Column("listed", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    # What polling found.
+    Column("next_due", Instant, nullable=False),
+    Column("planned_at", Instant),
+    Column("polled_at", Instant),
+    Column("first_ok_at", Instant),
+    Column("last_ok_at", Instant),
+    Column("last_new_at", Instant),
+    Column("failures", Integer, nullable=False),
+    Column("last_error", String),
+    Column("last_status", Integer),
+    Column("last_entries", Integer),
+    Column("last_new", Integer),
+    Column("gone", Boolean, nullable=False),
+    Column("gaps", Integer, nullable=False),
+    Column("etag", String),
+    Column("last_modified", String),
+    Column("body_hash", String),
+    Column("rate_per_h", Float),
+    Column("hint_s", Float),
+    Column("guids_churn", Boolean, nullable=False),
+    Column("moving_to", String),
+    Column("moving_seen", Integer, nullable=False),
+    Column("moved_to", String),
+    Column("window", Sealed),
+    Index("feeds_due", "next_due"),
+    Index("feeds_host", "host"),
+)
+
+articles = Table(
+    "articles",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("feed", String, nullable=False),
+    Column("guid", String),
+    Column("url_key", String),
+    Column("content", String, nullable=False),
+    Column("previous", String),
+    Column("revision", String, nullable=False),
+    Column("revisions", Integer, nullable=False),
+    Column("url", String, nullable=False),
+    Column("title", String, nullable=False),
+    Column("words", String, nullable=False),
+    Column("published_at", Instant),
+    Column("seen_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("backfill", Boolean, nullable=False),
+    Index("articles_guid", "guid"),
+    Index("articles_url_key", "url_key"),
+    Index("articles_feed_seen", "feed", "seen_at"),
+    Index("articles_seen", "seen_at"),
+)
+
+LOOKUP_AT_ONCE = 200  # names in one IN list; three lists a query stay far below SQLite's 32,766 parameters
+_PER_FEED = 1_000
+
+_strings = msgspec.json.Decoder(list[str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSetting:
+    """What of a feed's settings the store keeps, for lists and for the queue."""
+
+    id: str
+    url: str
+    host: str
+    origin: str
+    owner: str
+    tier: str
+    language: str | None
+    country: str | None
+    weight: float
+    verified: bool
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRow:
+    """One feed: its settings, and what polling found. All but the settings survive a changed URL.
+
+    `planned_at` is when the last success wanted to look again; failures do not move it. `listed` is False for a feed
+    that was taken out and is only remembered. `moved_to` is where permanent redirects led.
+    """
+
+    id: str
+    url: str
+    host: str
+    origin: str
+    owner: str
+    tier: str
+    language: str | None
+    country: str | None
+    weight: float
+    verified: bool
+    listed: bool
+    paused: bool
+    next_due: datetime
+    planned_at: datetime | None
+    polled_at: datetime | None
+    first_ok_at: datetime | None
+    last_ok_at: datetime | None
+    last_new_at: datetime | None
+    failures: int
+    last_error: str | None
+    last_status: int | None
+    last_entries: int | None
+    last_new: int | None
+    gone: bool
+    gaps: int
+    etag: str | None
+    last_modified: str | None
+    body_hash: str | None
+    rate_per_h: float | None
+    hint_s: float | None
+    guids_churn: bool
+    moving_to: str | None
+    moving_seen: int
+    moved_to: str | None
+
+    @property
+    def state(self) -> str:
+        """One word for lists: removed, paused, gone, failing, new or ok."""
+        if not self.listed:
+            return "removed"
+        if self.paused:
+            return "paused"
+        if self.gone:
+            return "gone"
+        if self.failures:
+            return "failing"
+        return "new" if self.last_ok_at is None else "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArticleRow:
+    """One article we know. `seen_at` is of its first revision, `changed_at` of its latest."""
+
+    id: str
+    feed: str
+    guid: str | None
+    url_key: str | None
+    content: str
+    previous: str | None
+    revision: str
+    revisions: int
+    url: str
+    title: str
+    published_at: datetime | None
+    seen_at: datetime
+    changed_at: datetime
+    backfill: bool
+
+
+_FEED = [feeds.c[name] for name in FeedRow.__slots__]
+_ARTICLE = [articles.c[name] for name in ArticleRow.__slots__]
+_FRESH = {
+    "failures": 0,
+    "gone": False,
+    "gaps": 0,
+    "guids_churn": False,
+    "moving_seen": 0,
+}
+_ACTIVE = and_(feeds.c.listed, ~feeds.c.paused)
+_SAVE_FEED = update(feeds).where(feeds.c.id == bindparam("of_id"))
+_INSERT_ARTICLE = insert(articles)
+_REVISE_ARTICLE = update(articles).where(articles.c.id == bindparam("of_id")).values(revisions=articles.c.revisions + 1)
 
 
 class IngestRepository:
-    """Being written."""
+    """Feeds and articles."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
+
+    # ---------------------------------------------------------------------------------------------------- feeds
+
+    def sync(self, wanted: Sequence[FeedSetting], due: Mapping[str, datetime]) -> None:
+        """Make the listed feeds exactly *wanted*. A new one is due at `due[id]`; a known one keeps what was found.
+
+        A changed URL drops the validators and what was learnt of redirects, and is due at once; the articles stay.
+        """
+        found = self._conn.execute(select(feeds.c.id, feeds.c.url, feeds.c.listed, feeds.c.next_due))
+        known = {row.id: row for row in found}
+        names = {setting.id for setting in wanted}
+        for gone in [name for name, row in known.items() if row.listed and name not in names]:
+            self.save(gone, {"listed": False})
+        for setting in wanted:
+            values: dict[str, Any] = {name: getattr(setting, name) for name in FeedSetting.__slots__} | {"listed": True}
+            row = known.get(setting.id)
+            if row is None:
+                self._conn.execute(insert(feeds).values(values | _FRESH | {"next_due": due[setting.id]}))
+                continue
+            if row.url != setting.url:
+                values |= {"next_due": due[setting.id], "etag": None, "last_modified": None, "body_hash": None}
+                values |= {"moving_to": None, "moving_seen": 0, "moved_to": None, "gone": False, "failures": 0}
+                values["first_ok_at"] = None  # another page, perhaps: what it holds already is no news
+            elif not row.listed:
+                values["next_due"] = due[setting.id]
+            del values["id"]
+            self.save(setting.id, values)
+
+    def save(self, id: str, values: Mapping[str, object]) -> None:  # noqa: A002 — the domain's own word
+        """Change columns of one feed; nothing happens when there is none of that id."""
+        self._conn.execute(_SAVE_FEED, {"of_id": id, **values})
+
+    def due(self, now: datetime, *, limit: int) -> list[FeedRow]:
+        """Return the feeds that are to be asked now, the longest overdue first."""
+        query = select(*_FEED).where(_ACTIVE, feeds.c.next_due <= now).order_by(feeds.c.next_due, feeds.c.id)
+        return [_feed(row) for row in self._conn.execute(query.limit(limit)).mappings()]
+
+    def upcoming(self, *, limit: int) -> list[tuple[str, datetime]]:
+        """Return (feed, when due) of the next ones, overdue ones included."""
+        query = select(feeds.c.id, feeds.c.next_due).where(_ACTIVE).order_by(feeds.c.next_due, feeds.c.id).limit(limit)
+        return [(row.id, row.next_due) for row in self._conn.execute(query)]
+
+    def feed(self, id: str) -> FeedRow | None:  # noqa: A002 — the domain's own word
+        """Return one feed, listed or not."""
+        row = self._conn.execute(select(*_FEED).where(feeds.c.id == id)).mappings().one_or_none()
+        return None if row is None else _feed(row)
+
+    def list_feeds(self, *, all: bool = False, limit: int = 100_000, offset: int = 0) -> list[FeedRow]:  # noqa: A002 — reads as what it does
+        """Return the listed feeds in order of id, with health; *all* adds those that were taken out."""
+        query = select(*_FEED).order_by(feeds.c.id).limit(limit).offset(offset)
+        rows = self._conn.execute(query if all else query.where(feeds.c.listed)).mappings()
+        return [_feed(row) for row in rows]
+
+    def feeds_at(self, url: str) -> list[FeedRow]:
+        """Return the feeds whose address, written or moved to, is *url*."""
+        query = select(*_FEED).where(or_(feeds.c.url == url, feeds.c.moved_to == url)).order_by(feeds.c.id)
+        return [_feed(row) for row in self._conn.execute(query).mappings()]
+
+    def hold_host(self, host: str, until: datetime) -> int:
+        """Let no feed of *host* be due before *until*; return how many were moved."""
+        moved = update(feeds).where(feeds.c.host == host, feeds.c.next_due < until).values(next_due=until)
+        return self._conn.execute(moved).rowcount
+
+    def drop_validators(self) -> None:
+        """Forget what would let a server answer "nothing new": the next polls fetch everything again."""
+        self._conn.execute(update(feeds).values(etag=None, last_modified=None, body_hash=None))
+
+    def window(self, feed: str) -> frozenset[str]:
+        """Return the ids of the articles that the feed's last document held."""
+        raw = self._conn.execute(select(feeds.c.window).where(feeds.c.id == feed)).scalar()
+        return frozenset(_strings.decode(raw)) if raw else frozenset()
+
+    def save_window(self, feed: str, ids: Iterable[str]) -> None:
+        """Keep the ids of the articles that the feed's last document held."""
+        self.save(feed, {"window": msgspec.json.encode(list(ids))})
+
+    # -------------------------------------------------------------------------------------------------- articles
+
+    def known(
+        self, feed: str, *, ids: Sequence[str], guids: Sequence[str], url_keys: Sequence[str]
+    ) -> list[ArticleRow]:
+        """Return the articles of *feed* that go by any of these names."""
+        found: dict[str, ArticleRow] = {}
+        for column, names in ((articles.c.id, ids), (articles.c.guid, guids), (articles.c.url_key, url_keys)):
+            for start in range(0, len(names), LOOKUP_AT_ONCE):
+                some = names[start : start + LOOKUP_AT_ONCE]
+                query = select(*_ARTICLE).where(column.in_(some), articles.c.feed == feed)
+                for row in self._conn.execute(query).mappings():
+                    found[row["id"]] = _article(row)
+        return list(found.values())
+
+    def add_articles(self, rows: Sequence[ArticleRow]) -> None:
+        """Remember articles that were not known."""
+        if rows:
+            self._conn.execute(_INSERT_ARTICLE, [_values(row) for row in rows])
+
+    def revise_articles(self, rows: Sequence[ArticleRow]) -> None:
+        """Give known articles their new revision; `seen_at` and `backfill` stay those of the first."""
+        for row in rows:
+            self._conn.execute(
+                _REVISE_ARTICLE,
+                {"of_id": row.id, **{name: value for name, value in _values(row).items() if name in _REVISED}},
+            )
+
+    def article(self, id: str) -> ArticleRow | None:  # noqa: A002 — the domain's own word
+        """Return one article."""
+        row = self._conn.execute(select(*_ARTICLE).where(articles.c.id == id)).mappings().one_or_none()
+        return None if row is None else _article(row)
+
+    def articles_at(self, *, url: str, url_key: str | None = None, limit: int = 20) -> list[ArticleRow]:
+        """Return the articles at *url*, in all feeds, the newest first; with *url_key* its twins as well."""
+        at = articles.c.url == url if url_key is None else or_(articles.c.url_key == url_key, articles.c.url == url)
+        return self._newest(at, limit=limit)
+
+    def articles_saying(self, words: str, *, limit: int = 20) -> list[ArticleRow]:
+        """Return the articles whose title holds all of *words*, whatever their case, the newest first."""
+        wanted = [word for word in words.casefold().split() if word]
+        if not wanted:
+            return []
+        return self._newest(and_(*(articles.c.words.contains(word, autoescape=True) for word in wanted)), limit=limit)
+
+    def articles_of(self, feed: str | None = None, *, limit: int = 100, offset: int = 0) -> list[ArticleRow]:
+        """Return the articles of one feed, or of all, the newest first."""
+        return self._newest(None if feed is None else articles.c.feed == feed, limit=limit, offset=offset)
+
+    def count_articles(self) -> int:
+        """Return how many articles we remember."""
+        return self._conn.execute(select(func.count()).select_from(articles)).scalar() or 0
+
+    def trim(self, *, before: datetime, most: int = 5_000) -> int:
+        """Forget up to *most* articles that did not change since *before*; return how many.
+
+        What a feed still lists is kept: forgotten, it would come back as new and ring again.
+        """
+        removed = 0
+        old = select(articles.c.feed).where(articles.c.changed_at < before, articles.c.seen_at < before).distinct()
+        for feed in self._conn.execute(old).scalars().all():
+            kept = self.window(feed)
+            query = select(articles.c.id).where(
+                articles.c.feed == feed, articles.c.seen_at < before, articles.c.changed_at < before
+            )
+            ids = [
+                name for name in self._conn.execute(query.limit(_PER_FEED + len(kept))).scalars() if name not in kept
+            ]
+            ids = ids[: most - removed]
+            for start in range(0, len(ids), LOOKUP_AT_ONCE):
+                some = ids[start : start + LOOKUP_AT_ONCE]
+                removed += self._conn.execute(delete(articles).where(articles.c.id.in_(some))).rowcount
+            if removed >= most:
+                break
+        return removed
+
+    def _newest(self, condition: Any, *, limit: int, offset: int = 0) -> list[ArticleRow]:  # noqa: ANN401 — SQLAlchemy's own name for it is generic
+        query = select(*_ARTICLE) if condition is None else select(*_ARTICLE).where(condition)
+        query = query.order_by(articles.c.seen_at.desc(), articles.c.id).limit(limit).offset(offset)
+        return [_article(row) for row in self._conn.execute(query).mappings()]
+
+
+_REVISED = frozenset(
+    {"guid", "url_key", "content", "previous", "revision", "url", "title", "words", "published_at", "changed_at"}
+)
+
+
+def _feed(row: RowMapping) -> FeedRow:
+    return FeedRow(**cast("dict[str, Any]", row))
+
+
+def _article(row: RowMapping) -> ArticleRow:
+    return ArticleRow(**cast("dict[str, Any]", row))
+
+
+def _values(row: ArticleRow) -> dict[str, object]:
+    values: dict[str, object] = {name: getattr(row, name) for name in ArticleRow.__slots__}
+    values["words"] = row.title.casefold()
+    return values
