@@ -12,6 +12,12 @@ POLLS = Counter("tocsin_polls", "Polls by outcome.", ["outcome"], registry=REGIS
 POLL_SECONDS = Histogram(
     "tocsin_poll_seconds", "Whole poll, parsing included.", buckets=DELAY_BUCKETS_S, registry=REGISTRY
 )
+POLL_LATENESS_SECONDS = Histogram(
+    "tocsin_poll_lateness_seconds", "From a feed's due time to its poll.", buckets=DELAY_BUCKETS_S, registry=REGISTRY
+)
+FEEDS = Gauge("tocsin_feeds", "Feeds by state: ok, new, failing, gone, paused.", ["state"], registry=REGISTRY)
+FETCHED_BYTES = Counter("tocsin_fetched_bytes", "Bytes of feed bodies, unpacked.", registry=REGISTRY)
+FEED_GAPS = Counter("tocsin_feed_gaps", "Polls that shared nothing with the one before.", registry=REGISTRY)
 ARTICLES = Counter("tocsin_articles", "Article revisions accepted.", registry=REGISTRY)
 READINGS = Counter("tocsin_readings", "Articles read by the detectors.", registry=REGISTRY)
 DETECTIONS = Counter("tocsin_detections", "Detections by type.", ["type"], registry=REGISTRY)
@@ -21,6 +27,12 @@ DELIVERY_SECONDS = Histogram(
     "tocsin_delivery_seconds", "From article seen to receiver's yes.", buckets=DELAY_BUCKETS_S, registry=REGISTRY
 )
 OUTBOX_PENDING = Gauge("tocsin_outbox_pending", "Messages waiting.", ["receiver"], registry=REGISTRY)
+OUTBOX_OLDEST_SECONDS = Gauge(
+    "tocsin_outbox_oldest_seconds", "Age of the oldest message waiting.", ["receiver"], registry=REGISTRY
+)
+RECEIVER_BROKEN = Gauge(
+    "tocsin_receiver_broken", "1 while a receiver fails again and again.", ["receiver"], registry=REGISTRY
+)
 DEAD_LETTERS = Counter("tocsin_dead_letters", "Records set aside.", ["stage"], registry=REGISTRY)
 STAGE_RESTARTS = Counter("tocsin_stage_restarts", "Crashed stages started again.", ["stage"], registry=REGISTRY)
 STAGE_UP = Gauge("tocsin_stage_up", "1 while a stage runs.", ["stage"], registry=REGISTRY)
