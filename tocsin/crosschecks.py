@@ -97,11 +97,12 @@ def _feed_countries(gathered: Gathered) -> Iterator[Problem]:
 
 
 def _lexicons(gathered: Gathered, lexicons: Mapping[str, Document]) -> Iterator[Problem]:
-    """A language may lack a class (the rule is then silent in it), but some language must have it."""
+    """Find classes that no language has; where only some lack one, the rule is silent in those."""
     for language, document in lexicons.items():
         data = document.data if isinstance(document.data, dict) else {}
-        if data.get("language", language) != language:
-            yield document.problem(f"the file of {data['language']!r} must be named {data['language']}.yaml", "language")
+        told = data.get("language", language)
+        if told != language:
+            yield document.problem(f"the file of {told!r} must be named {told}.yaml", "language")
     texts = [document.data for document in lexicons.values() if isinstance(document.data, dict)]
     known = sorted({str(name) for text in texts for name in _section(text, "classes")})
     for at, rule in _mappings(gathered, "rules"):

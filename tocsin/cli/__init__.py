@@ -19,13 +19,33 @@ from tocsin.errors import SettingsInvalid, TocsinError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# In the order of `tocsin --help`. A module has a function of the command's name, or an `app` with commands of its own.
-COMMANDS: Final = ("run", "demo", "init", "check", "test", "scan", "parse-feed", "why", "feeds", "token", "export")
+# In the order of `tocsin --help`, which imports none of them. A module of this package has a function of the command's
+# name, or an `app` with commands of its own.
+COMMANDS: Final = {
+    "run": "Run the service until it is told to stop.",
+    "demo": "Play a story to the real service and show what rings, and why.",
+    "init": "Write a configuration to start from.",
+    "check": "Check a configuration, rules and all.",
+    "test": "Run the tests that stand beside the rules.",
+    "scan": "Show what the rules find in a text.",
+    "parse-feed": "Show what a feed document says.",
+    "why": "Say why something rang, or which stage said no.",
+    "feeds": "List the feeds, or try them.",
+    "token": "Make tokens for the web interface.",
+    "export": "Print what was changed by web or command line, as YAML.",
+}
 COULD_NOT: Final = 2
 
 
 class _Lazy(TyperGroup):
     """Commands whose modules are imported when needed: `tocsin check` waits for no web server."""
+
+    _is_listing = False
+
+    @override
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._is_listing = True
+        super().format_help(ctx, formatter)
 
     @override
     def list_commands(self, ctx: Any) -> list[str]:
@@ -34,16 +54,22 @@ class _Lazy(TyperGroup):
     @override
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            return None
+            from tocsin.mistakes import did_you_mean
+
+            ctx.fail(f"There is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}")
         name = cmd_name.replace("-", "_")
-        module = importlib.import_module(f"tocsin.cli.{name}")
-        app: typer.Typer | None = getattr(module, "app", None)
-        if app is None:
-            app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-            app.command(cmd_name)(getattr(module, name))
-        command = get_command(app)
-        command.name = cmd_name
-        return command
+        command = typer.Typer(add_completion=False, rich_markup_mode=None)
+        if self._is_listing:
+            command.command(cmd_name, help=COMMANDS[cmd_name])(lambda: None)
+        else:
+            module = importlib.import_module(f"tocsin.cli.{name}")
+            if hasattr(module, "app"):
+                command = module.app
+            else:
+                command.command(cmd_name)(getattr(module, name))
+        made = get_command(command)
+        made.name = cmd_name
+        return made
 
 
 app = typer.Typer(
@@ -51,7 +77,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     help="Watches news feeds and rings once per step of an escalation.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
