@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tocsin.demo.service import Place
 
 PLAIN_WIDTH: Final = 120
-INDENT: Final = " " * 10
+INDENT: Final = 10  # columns under the time
 QUOTE_SHOWN: Final = 240
 P50_AIM_S, P99_AIM_S = 0.2, 1.0
 
@@ -116,7 +117,7 @@ class Screen:
         self._under(why)
         if fact.quote:
             quote = fact.quote if len(fact.quote) <= QUOTE_SHOWN else fact.quote[: QUOTE_SHOWN - 1] + "…"
-            proof = Text(f"     “{quote}”", style="italic")
+            proof = Text(f"“{quote}”", style="italic")
             if fact.language:
                 proof.append(f" [{fact.language}]")
             self._under(proof)
@@ -132,9 +133,7 @@ class Screen:
         return heard
 
     def _under(self, text: Text) -> None:
-        row = Text(INDENT)
-        row.append_text(text)
-        self.console.print(row)
+        self.console.print(Padding(text, (0, 0, 0, INDENT)))
 
     # -- at the end
 
@@ -178,9 +177,10 @@ class Screen:
         self.console.print(table)
 
     def _silences(self, judgement: Judgement) -> None:
-        table = Table(title="Rightly left silent", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ("outlet", "article", "why"):
-            table.add_column(name, overflow="ellipsis", no_wrap=True)
+        table = Table(title="Rightly left silent", title_justify="left", box=None, pad_edge=False, expand=True)
+        table.add_column("outlet", no_wrap=True)
+        table.add_column("article", overflow="ellipsis", no_wrap=True, ratio=1)
+        table.add_column("why", no_wrap=True)
         silent = [verdict for verdict in judgement.verdicts if verdict.edition.expect.step in _SILENT]
         for verdict in silent:
             if not verdict.wrong:
