@@ -1,0 +1,1 @@
+"""Alerts in, messages out: who is told of what, in which words, and that it arrives."""

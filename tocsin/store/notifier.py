@@ -15,7 +15,7 @@ from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
 PENDING, SENDING, DONE, DEAD = DeliveryState
 
@@ -272,20 +272,9 @@ class NotifierRepository:
 
     def claim(self, receiver: str, now: datetime, *, limit: int) -> list[Delivery]:
         """Take up to *limit* due messages and count the attempt; of each incident only the earliest unfinished one."""
-        earlier = outbox.alias("earlier")
-        in_the_way = (
-            select(earlier.c.seq)
-            .where(
-                earlier.c.receiver == outbox.c.receiver,
-                earlier.c.incident == outbox.c.incident,
-                earlier.c.state.in_((PENDING, SENDING)),
-                earlier.c.seq < outbox.c.seq,
-            )
-            .exists()
-        )
         query = (
             select(outbox.c.seq, *_COLUMNS)
-            .where(outbox.c.receiver == receiver, outbox.c.state == PENDING, outbox.c.next_try <= now, ~in_the_way)
+            .where(*_may_go(receiver), outbox.c.next_try <= now)
             .order_by(outbox.c.seq)
             .limit(limit)
         )
@@ -352,9 +341,8 @@ class NotifierRepository:
         return [_delivery(row) for row in self._conn.execute(query)]
 
     def next_try(self, receiver: str) -> datetime | None:
-        """Return when a message of *receiver* is due next; in the past when one is due now or waits for its turn."""
-        waiting = (outbox.c.receiver == receiver, outbox.c.state == PENDING)
-        return self._conn.execute(select(func.min(outbox.c.next_try)).where(*waiting)).scalar()
+        """Return when `claim` will find a message of *receiver*, if nothing else is settled until then."""
+        return self._conn.execute(select(func.min(outbox.c.next_try)).where(*_may_go(receiver))).scalar()
 
     def waiting(self) -> dict[str, Waiting]:
         """Return what is before each receiver that has anything before it."""
@@ -364,6 +352,12 @@ class NotifierRepository:
             .group_by(outbox.c.receiver)
         )
         return {row.receiver: Waiting(**row._asdict()) for row in self._conn.execute(query)}
+
+    def waiting_for(self, receiver: str) -> Waiting | None:
+        """Return what is before *receiver*; None when nothing is."""
+        before = (outbox.c.receiver == receiver, outbox.c.state.in_((PENDING, SENDING)))
+        row = self._conn.execute(select(func.count(), func.min(outbox.c.created_at)).where(*before)).one()
+        return Waiting(receiver=receiver, count=row[0], oldest=row[1]) if row[0] else None
 
     def outcomes(self) -> dict[str, dict[DeliveryState, int]]:
         """Return by receiver how many messages are in which state."""
@@ -390,6 +384,22 @@ class NotifierRepository:
 
     def _settle(self, key: str, **values: object) -> None:
         self._conn.execute(update(outbox).where(outbox.c.key == key).values(**values))
+
+
+def _may_go(receiver: str) -> tuple[ColumnElement[bool], ...]:
+    """Messages that nothing of their incident stands before."""
+    earlier = outbox.alias("earlier")
+    in_the_way = (
+        select(earlier.c.seq)
+        .where(
+            earlier.c.receiver == outbox.c.receiver,
+            earlier.c.incident == outbox.c.incident,
+            earlier.c.state.in_((PENDING, SENDING)),
+            earlier.c.seq < outbox.c.seq,
+        )
+        .exists()
+    )
+    return (outbox.c.receiver == receiver, outbox.c.state == PENDING, ~in_the_way)
 
 
 def _delivery(row: Row[tuple[object, ...]], **instead: object) -> Delivery:

@@ -1,0 +1,1 @@
+"""One adapter for each sort of receiver; a vendor's library is imported only when a receiver needs it."""
