@@ -40,6 +40,11 @@ subscriptions:
     group_wait: 0s
     budget: 100/day
 
+notifier: {opening_wait: 1s}
+"""
+
+_RECEIVERS = """\
+# Written by `tocsin demo`.
 receivers:
   slack: {{kind: slack, webhook_url: {slack_url}, allow_private: true}}
   mail:
@@ -49,8 +54,6 @@ receivers:
     to: [desk@demo.example]
     allow_private: true
   log: {{kind: file, path: alerts.jsonl}}
-
-notifier: {{opening_wait: 1s}}
 """
 
 
@@ -121,7 +124,8 @@ def write_config(place: Place, story: Story, feeds: FeedServer, listening: Sinks
     files = {
         "tocsin.yaml": _MAIN.format(web_port=web_port),
         "feeds.yaml": f"# Written by `tocsin demo`: invented outlets.\nsources:\n  feeds:\n{feed_lines}\n",
-        "subscriptions.yaml": _SUBSCRIPTIONS.format(
+        "subscriptions.yaml": _SUBSCRIPTIONS,
+        "receivers.yaml": _RECEIVERS.format(
             slack_url=listening.slack_url, smtp_host=listening.smtp_host, smtp_port=listening.smtp_port
         ),
     }
