@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from web.access import Via, caller_of
+from web.access import Via, caller_of, require
 from web.limits import replay
-from web.problems import Refused
+from web.problems import FOR_PROGRAMS, Refused
+from web.tokens import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,8 @@ class CsrfGuard:
         request = Request(scope, receive)
         if scope["method"] in SAFE or caller_of(request).via in {Via.TOKEN, Via.SOCKET}:
             return receive
+        if not caller_of(request).is_known and request.url.path.startswith(FOR_PROGRAMS):
+            require(request, Scope.OPERATE)  # says that a token is missing, which helps more than to speak of forms
         _check_origin(request, self._settings())
         body = await request.body()
         self._check_token(request, body)

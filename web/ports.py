@@ -40,20 +40,6 @@ class Health(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedInForce:
-    """One feed that is polled or paused. `origin` is "file" or "overlay"; `unverified` has not been tested yet."""
-
-    id: str
-    url: str
-    origin: str
-    owner: str = ""
-    tier: str = ""
-    language: str | None = None
-    country: str | None = None
-    unverified: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What `/api/status` and the gauges tell; `lag` is records by "group topic", `store_bytes` bytes by part."""
 
@@ -65,10 +51,6 @@ class Measured:
 
 class Actions(Protocol):
     """What a caller may have the service do."""
-
-    def feeds(self) -> Sequence[FeedInForce]:
-        """Return the feeds in force, from memory."""
-        ...
 
     def feed_problems(self, feed: Mapping[str, object]) -> Sequence[str]:
         """Return what keeps *feed*, in the words of `feeds.yaml`, from being polled; empty when nothing does."""
@@ -88,14 +70,10 @@ class Actions(Protocol):
 
 
 class Archive(Protocol):
-    """Keeps what was read and rung. Every method blocks, so it is asked in a thread (`tocsin.store.archive`)."""
+    """Keeps what was read. Every method blocks, so it is asked in a thread (`tocsin.store.archive`)."""
 
     def latest(self, kind: str, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Kept]:
         """Return a page, the newest first; *before* is the instant and id of the last one seen."""
-        ...
-
-    def by_key(self, kind: str, key: str) -> list[Kept]:
-        """Return all of one key, the newest first."""
         ...
 
     def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Send
 
 PROBLEM_JSON: Final = "application/problem+json"
+FOR_PROGRAMS: Final = ("/api/", "/-/", "/metrics")
 
 Door = Callable[[Asgi, Receive], Awaitable[Receive]]  # returns what the next one receives from, or raises Refused
 
@@ -84,8 +85,8 @@ async def crash(request: Request, _error: Exception) -> Response:
 
 def _wants_text(asgi: Asgi) -> bool:
     """Pages are for people; everything under /api is for programs, whatever it accepts."""
-    path = asgi["path"]
-    if path.startswith(("/api/", "/-/", "/metrics")):
+    path: str = asgi["path"]
+    if path.startswith(FOR_PROGRAMS):
         return False
     accept = next((value for name, value in asgi["headers"] if name == b"accept"), b"")
     return b"text/html" in accept

@@ -29,7 +29,7 @@ def create(
     ],
 ) -> None:
     """Make a token. It is shown this once; the configuration gets only its hash."""
-    from web.tokens import hash_of, new_token  # noqa: PLC0415  other commands need none of the web
+    from web.tokens import hash_of, new_token
 
     if not NAME.fullmatch(name):
         raise typer.BadParameter(f"{name!r}: use lower-case letters, digits and hyphens", param_hint="NAME")
