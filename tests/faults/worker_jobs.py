@@ -60,7 +60,7 @@ def nap(_: None, record: float) -> float:
     return record
 
 
-def dictionary(_: None, __: int) -> dict[str, str | list[str] | int]:
+def surroundings(_: None, __: int) -> dict[str, str | list[str] | int]:
     """What a child sees of the world."""
     return {
         "descriptors": [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()],
@@ -103,6 +103,12 @@ def flaky(directory: str, record: int) -> int:
         mark.touch()
         os.abort()
     return record
+
+
+def link() -> int:
+    """The child's own end of its link to the parent, which is none of a detector's business."""
+    links = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return next(int(path.name) for path in links if str(path.readlink()).startswith("socket:"))
 
 
 def misbehave(_: object, record: str) -> str:  # noqa: C901, PLR0912 - one branch a misdeed
@@ -149,6 +155,10 @@ def misbehave(_: object, record: str) -> str:  # noqa: C901, PLR0912 - one branc
             os.kill(os.getpid(), signal.SIGSTOP)
         case "close":
             os.closerange(3, 256)
+        case "nonsense":
+            os.write(link(), b"\0\0\0\0\0\0\0\4spam")
+        case "flood":
+            os.write(link(), b"spam" * 1000)
         case _:
             pass
     return record.upper()

@@ -141,10 +141,11 @@ class _Worker:
         return self._run(request) if isinstance(request, Run) else self._prepare(request)
 
     def _prepare(self, request: Prepare) -> Reply:
-        gc.unfreeze()
-        for name in request.forget:
-            self._prepared.pop(name, None)
-        gc.collect()
+        if request.forget:
+            gc.unfreeze()
+            for name in request.forget:
+                self._prepared.pop(name, None)
+            gc.collect()
         started = perf_counter()
         reply = Reply()
         try:

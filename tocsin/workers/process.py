@@ -12,12 +12,11 @@ import signal
 import socket
 import weakref
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from typing_extensions import override
-
-from tocsin.workers.child import HEADER_BYTES, INDEX, STARTED_NS, Prepare, Reply, Run, serve, unpickled
+from tocsin.workers.child import INDEX, STARTED_NS, Prepare, Reply, Run, serve, unpickled
 from tocsin.workers.job import FailureKind
+from tocsin.workers.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence, Sequence
@@ -29,7 +28,6 @@ START_DEADLINE_S = 30.0
 CLOSE_GRACE_S = 0.5
 END_DEADLINE_S = 2.0
 CONTEXTS_KEPT = 8  # rule versions a child holds at once; after a reload the old one soon goes
-SLICE_BYTES = 256 * 1024  # asyncio's transport moves its whole backlog at each partial send
 LARGE_BYTES = 256 * 1024  # beyond this, pickling leaves the loop
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -51,7 +49,7 @@ class Child:
     """One running child process. It serves one request at a time."""
 
     def __init__(
-        self, process: ForkServerProcess, wire: _Wire, transport: asyncio.WriteTransport, progress: MutableSequence[int]
+        self, process: ForkServerProcess, wire: Wire, transport: asyncio.WriteTransport, progress: MutableSequence[int]
     ) -> None:
         self._process = process
         self._wire = wire
@@ -80,7 +78,7 @@ class Child:
         except asyncio.CancelledError:
             forking.add_done_callback(_discard)
             raise
-        transport, wire = await loop.create_unix_connection(_Wire, sock=link)
+        transport, wire = await loop.create_unix_connection(Wire, sock=link)
         child = cls(process, wire, transport, progress)
         try:
             await child._exchange(None, START_DEADLINE_S)
@@ -145,7 +143,11 @@ class Child:
         finally:
             if self._watchdog is not None:
                 self._watchdog.cancel()
-        reply = unpickled(frame) if len(frame) < LARGE_BYTES else await asyncio.to_thread(unpickled, frame)
+        try:
+            reply = unpickled(frame) if len(frame) < LARGE_BYTES else await asyncio.to_thread(unpickled, frame)
+        except Exception:  # noqa: BLE001 - bulkhead: bytes that a stranger's function may have written into the link
+            self.kill()
+            raise ChildGone("it answered nonsense", FailureKind.DIED, 0) from None
         return reply if isinstance(reply, Reply) else Reply()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, deadline_s: float) -> None:
@@ -188,91 +190,6 @@ class Child:
         _alive.discard(self)
         if self._process.exitcode is not None:
             self._process.close()
-
-
-class _Wire(asyncio.Protocol):
-    """Frames over a stream: eight bytes of length, then that many bytes."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.gone: asyncio.Future[None] = loop.create_future()
-        self._frame: asyncio.Future[bytes] = loop.create_future()
-        self._buffer = bytearray()
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._transport: asyncio.WriteTransport | None = None
-
-    async def send(self, frame: bytes) -> None:
-        """Write one frame, no faster than the child reads.
-
-        Raises:
-            ConnectionError: the child is gone.
-        """
-        transport = self._transport
-        if transport is None or self.gone.done():
-            raise ConnectionResetError
-        header = len(frame).to_bytes(HEADER_BYTES, "big")
-        if len(frame) <= SLICE_BYTES:
-            transport.write(header + frame)
-            return
-        transport.write(header)
-        view = memoryview(frame)
-        for start in range(0, len(frame), SLICE_BYTES):
-            await self._writable.wait()
-            if self.gone.done():
-                raise ConnectionResetError
-            transport.write(view[start : start + SLICE_BYTES])
-
-    async def receive(self) -> bytes:
-        """Return the next frame.
-
-        Raises:
-            ConnectionError: the child is gone.
-        """
-        frame = await self._frame
-        self._frame = asyncio.get_running_loop().create_future()
-        self._deliver()
-        return frame
-
-    def _deliver(self) -> None:
-        if self._frame.done() or len(self._buffer) < HEADER_BYTES:
-            if self.gone.done() and not self._frame.done():
-                self._fail()
-            return
-        end = HEADER_BYTES + int.from_bytes(self._buffer[:HEADER_BYTES], "big")
-        if len(self._buffer) >= end:
-            self._frame.set_result(bytes(memoryview(self._buffer)[HEADER_BYTES:end]))
-            del self._buffer[:end]
-        elif self.gone.done():
-            self._fail()
-
-    def _fail(self) -> None:
-        self._frame.set_exception(ConnectionResetError())
-        self._frame.exception()  # nobody may be waiting, and that is no news
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is one without saying so
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        self._deliver()
-
-    @override
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    @override
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.gone.done():
-            self.gone.set_result(None)
-        self._writable.set()
-        self._deliver()
 
 
 async def _pickled(request: Prepare | Run) -> bytes:
