@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from detectors.settings import LexiconSettings, RuleFile, RuleSettings
+from detectors.engine import DetectorsConfig
+from detectors.lexicon import Lexicon
+from detectors.rules import compiled
+from detectors.settings import LexiconSettings, RuleFile
 from incidents.settings import IncidentsSettings
 from ingest.settings import PollingSettings, SourcesSettings
 from notifier.settings import NotifierSettings
-from tocsin.configfiles import RULES, ConfigFile, read_files
+from tocsin.configfiles import RULES, ConfigFile, Read, read_files
 from tocsin.crosschecks import cross_checks
 from tocsin.errors import Problem, SettingsInvalid
 from tocsin.mistakes import did_you_mean
@@ -28,7 +31,7 @@ from tocsin.yamlfile import Outside, Path_, Placed, Size, validate
 from web.settings import WebSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 KEYS: Final = ("tocsin", "sources", "incidents", *NotifierSettings.model_fields, RULES)
 
@@ -110,8 +113,7 @@ class Settings:
     sources: SourcesSettings
     incidents: IncidentsSettings
     notifier: NotifierSettings
-    rules: tuple[RuleSettings, ...] = field(repr=False)
-    lexicons: tuple[LexiconSettings, ...] = field(repr=False)
+    detectors: DetectorsConfig = field(repr=False)
     data_dir: Path
     files: tuple[ConfigFile, ...] = field(repr=False)
     version: str
@@ -133,14 +135,34 @@ def load_settings(own: Path | None, *, data_dir: Path, environment: Mapping[str,
         sources=told.model(SourcesSettings, read.gathered, ("sources",), outside),
         incidents=told.model(IncidentsSettings, read.gathered, ("incidents",), outside),
         notifier=told.model(NotifierSettings, read.gathered.only(*NotifierSettings.model_fields), (), outside),
-        rules=told.model(RuleFile, read.gathered.only(RULES), (), outside).rules,
-        lexicons=tuple(told.model(LexiconSettings, document, (), outside) for document in read.lexicons.values()),
+        detectors=DetectorsConfig.of(
+            told.model(RuleFile, read.gathered.only(RULES), (), outside).rules,
+            tuple(told.each(LexiconSettings, read.lexicons.values(), outside)),
+        ),
         data_dir=data_dir,
         files=read.files,
         version=read.version,
     )
+    told.add(_uncompilable(read, settings.detectors))
     told.raise_if_any()
     return settings
+
+
+def _uncompilable(read: Read, detectors: DetectorsConfig) -> Iterator[Problem]:
+    """Find what only compiling shows: a query, a pattern or an entry that says nothing."""
+    for index, rule in enumerate(detectors.rules):
+        try:
+            compiled(rule)
+        except SettingsInvalid as error:
+            message = error.problems[0].message.removeprefix(f"rule {rule.id!r}: ")
+            way = next((way for way in ("query", "patterns", "keywords", "python") if getattr(rule, way)), "id")
+            yield read.gathered.problem(message.removeprefix("python: "), RULES, index, way)
+    for lexicon in detectors.lexicons:
+        try:
+            Lexicon(lexicon)
+        except ValueError as error:
+            document = next(each for each in read.lexicons.values() if each.data["language"] == lexicon.language)
+            yield document.problem(str(error))
 
 
 class _Mistakes:
@@ -159,6 +181,14 @@ class _Mistakes:
         except SettingsInvalid as error:
             self.add(error.problems)
             return model.model_construct()
+
+    def each(self, model: type[Model], documents: Iterable[Placed], outside: Outside) -> Iterator[Model]:
+        """Make the model of each document that is right."""
+        for document in documents:
+            try:
+                yield validate(model, document, outside=outside)
+            except SettingsInvalid as error:
+                self.add(error.problems)
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Add those of *problems* that stand where nothing was wrong before."""

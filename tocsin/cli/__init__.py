@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # In the order of `tocsin --help`, which imports none of them. A module of this package has a function of the command's
-# name, or an `app` with commands of its own.
+# name, or a `typer.Typer` of that name with commands of its own.
 COMMANDS: Final = {
     "run": "Run the service until it is told to stop.",
     "demo": "Play a story to the real service and show what rings, and why.",
@@ -58,15 +58,18 @@ class _Lazy(TyperGroup):
 
             ctx.fail(f"There is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}")
         name = cmd_name.replace("-", "_")
-        command = typer.Typer(add_completion=False, rich_markup_mode=None)
+        command = typer.Typer()
         if self._is_listing:
             command.command(cmd_name, help=COMMANDS[cmd_name])(lambda: None)
         else:
-            module = importlib.import_module(f"tocsin.cli.{name}")
-            if hasattr(module, "app"):
-                command = module.app
+            found = getattr(importlib.import_module(f"tocsin.cli.{name}"), name)
+            if isinstance(found, typer.Typer):
+                command = found
             else:
-                command.command(cmd_name)(getattr(module, name))
+                command.command(cmd_name)(found)
+        command.rich_markup_mode = None  # to import rich for a page of help takes longer than all else
+        command._add_completion = False  # noqa: SLF001  typer has no other way to say so afterwards
+        made = get_command(command)
         made = get_command(command)
         made.name = cmd_name
         return made

@@ -15,7 +15,7 @@ def check(
     directory: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]",
+            metavar="DIR",
             envvar="TOCSIN_CONFIG",
             help="Your configuration; without one the shipped files.",
             show_default=False,

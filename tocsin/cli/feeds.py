@@ -11,19 +11,16 @@ from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, setti
 
 COLUMNS = ("id", "language", "country", "tier", "owner", "url")
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="List the feeds, or try them."
-)
+feeds = typer.Typer(no_args_is_help=True, help="List the feeds, or try them.")
 
 
-@app.callback()
+@feeds.callback()
 def _feeds() -> None: ...
 
 
-@app.command("list")
+@feeds.command("list")
 def list_feeds(config: ConfigOption = None, data: DataOption = DATA, *, as_json: JsonOption = False) -> None:
     """List the feeds of the configuration."""
-    feeds = settings_of(config, data).sources.all()
     rows = [
         {
             "id": feed.id,
@@ -35,7 +32,7 @@ def list_feeds(config: ConfigOption = None, data: DataOption = DATA, *, as_json:
             "verified": feed.verified,
             "url": feed.url,
         }
-        for feed in feeds
+        for feed in settings_of(config, data).sources.all()
     ]
     if as_json:
         json.dump(rows, sys.stdout, ensure_ascii=False, indent=1)

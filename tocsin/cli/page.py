@@ -49,13 +49,14 @@ def _plain(text: str, name: str) -> Piece:
 
 
 def _page(body: bytes, name: str) -> Piece:
-    from selectolax.parser import HTMLParser
+    from selectolax.lexbor import LexborHTMLParser
 
-    tree = HTMLParser(body)
+    tree = LexborHTMLParser(body)
     tree.strip_tags(_NO_TEXT.split(", "))
     headline = tree.css_first("h1") or tree.css_first("title")
     root = tree.css_first("article") or tree.css_first("main") or tree.body
-    blocks = [" ".join(node.text(separator=" ").split()) for node in root.css(_BLOCKS)] if root else []
+    innermost = [node for node in (root.css(_BLOCKS) if root else ()) if len(node.css(_BLOCKS)) <= 1]  # itself counts
+    blocks = [" ".join(node.text(separator="").split()) for node in innermost]
     text = "\n\n".join(dict.fromkeys(block for block in blocks if block))
     if not text and root:
         text = root.text(separator="\n").strip()
