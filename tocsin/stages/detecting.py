@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from detectors.engine import DetectorsConfig, Engine, prepare, read
+from detectors.scan import scan
 from tocsin import metrics
 from tocsin.errors import JobFailed
 from tocsin.stream.codec import decode_article, encode
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tocsin.consumer import Unit, Work
+    from tocsin.settings import Settings
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
 
@@ -35,12 +37,40 @@ class Read:
     value: bytes | None
 
 
+def rules_of(settings: Settings) -> DetectorsConfig:
+    """Return the rules and lexicons in force, with the version that their content gives them."""
+    return DetectorsConfig.of(settings.rules, settings.lexicons)
+
+
 def read_record(engine: Engine, value: bytes) -> Read:
     """Read one article record; runs in a worker child. A reading goes on when it states or supersedes something."""
     reading = read(engine, decode_article(value))
     passed_on = bool(reading.detections) or reading.supersedes is not None
     types = tuple(detection.type for detection in reading.detections)
     return Read(reading.article, reading.id, types, encode(reading) if passed_on else None)
+
+
+def explain_record(engine: Engine, value: bytes) -> tuple[str, ...]:
+    """Say why one article states nothing: each candidate with what took it away; runs in a worker child."""
+    article = decode_article(value)
+    text = article.text or article.summary
+    result = scan(
+        engine,
+        id=article.id,
+        title=article.title,
+        text=text,
+        language=article.language,
+        published=article.published_at or article.seen_at,
+    )
+    return tuple(
+        f"rule {one.rule}: {one.reason or 'accepted'}{f' (“{one.cue.quote}”)' if one.cue else ''} in “{one.sentence}”"
+        for one in result.explanations
+    )
+
+
+def explaining_job(config: DetectorsConfig) -> Job[DetectorsConfig, Engine, bytes, tuple[str, ...]]:
+    """Return the job that explains articles by these rules."""
+    return Job(function=explain_record, prepare=prepare, argument=config, key=config.version, deadline_s=DEADLINE_S)
 
 
 DetectingJob = Job[DetectorsConfig, Engine, bytes, Read]

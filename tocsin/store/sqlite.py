@@ -117,6 +117,11 @@ class SqliteStore:
         """Run *query* on a snapshot of what is committed; it cannot write."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
 
+    def bytes_on_disk(self) -> int:
+        """Return the size of the file and its log; blocks for a moment."""
+        parts = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(part.stat().st_size for part in parts if part.exists())
+
     def mark(self, name: str) -> int:
         """Return a mark to hand to `wait`."""
         return self._wakes.mark(name)

@@ -1,0 +1,282 @@
+"""The service, wired by hand: read this page first, from top to bottom.
+
+    ingest ──articles.v1──▶ detectors ──readings.v1──▶ incidents ──alerts.v1──▶ notifier ──▶ one lane a receiver
+
+Every stage runs under one supervisor and holds its state in the store. What the operator may change while it runs is
+asked for anew each time it is used (`Service.settings`), so that a reload needs no restart and drops nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zoneinfo
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from incidents import stage as incidents_stage
+from ingest import sources
+from ingest.poller import Poller
+from notifier import dispatch
+from notifier.room import Dispatcher, lanes
+from tocsin.actions import Actions, Board
+from tocsin.clock import Clock, SystemClock
+from tocsin.consumer import Work, consume, run_timers
+from tocsin.errors import SettingsInvalid
+from tocsin.records import Article, Source
+from tocsin.stages import archiving, detecting
+from tocsin.stages.housekeeping import keep_house
+from tocsin.store.archive import Archive
+from tocsin.store.sqlite import SqliteStore
+from tocsin.stream.codec import encode
+from tocsin.stream.embedded import EmbeddedStream
+from tocsin.stream.port import ALERTS, ARTICLES, READINGS, TOPICS
+from tocsin.supervisor import Backoff, Health, Stage, Supervisor
+from tocsin.workers import Pool
+from web.app import create_app
+from web.server import run as serve_web
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ingest.settings import Feed
+    from notifier.lanes import Lane
+    from tocsin.consumer import Unit
+    from tocsin.errors import Problem
+    from tocsin.settings import Settings
+    from tocsin.store.timers import Timer
+    from tocsin.store.tx import Tx
+    from tocsin.stream.port import StreamRecord
+
+log = structlog.get_logger()
+
+STORE_FILE: Final = "tocsin.db"
+STORE_QUOTA_BYTES: Final = 8_000_000_000  # of the stream and state; the archive has its own (`keep.size`)
+CHILD_MEMORY_BYTES: Final = 1_000_000_000
+RESTART: Final = Backoff(first=timedelta(seconds=0.5), cap=timedelta(minutes=1))
+
+
+async def run(
+    settings: Settings, *, load: Callable[[], Settings], reload_asked: asyncio.Event, stage_drain_s: float
+) -> None:
+    """Run the service until cancelled; then every stage has *stage_drain_s* to end.
+
+    *load* reads the files again; it is called when *reload_asked* is set, and by the web.
+
+    Raises:
+        Stop: something that no restart of a stage can mend.
+    """
+    clock = SystemClock()
+    store = SqliteStore(settings.data_dir / STORE_FILE, clock=clock, quota_bytes=STORE_QUOTA_BYTES)
+    await store.open()
+    try:
+        if store.lost_commits:
+            # What was accepted in them is fetched again: no feed may answer "not modified".
+            await store.write(lambda tx: tx.ingest.drop_validators())
+        pool = Pool(
+            size=settings.tocsin.workers,
+            memory_limit_bytes=CHILD_MEMORY_BYTES,
+            preload=(*detecting.PRELOAD, "ingest.intake"),
+        )
+        async with pool:
+            service = Service(settings, load=load, store=store, pool=pool, clock=clock, stage_drain_s=stage_drain_s)
+            await service.run(reload_asked)
+    finally:
+        await store.close()
+
+
+class Service:
+    """All stages of one process, and the configuration that is in force."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        load: Callable[[], Settings],
+        store: SqliteStore,
+        pool: Pool,
+        clock: Clock,
+        stage_drain_s: float,
+    ) -> None:
+        self.settings = settings
+        self.rules = detecting.rules_of(settings)
+        self._load = load
+        self._store = store
+        self._pool = pool
+        self._clock = clock
+        self._stream = EmbeddedStream(store)
+        self._archive = Archive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
+        self._health = Health(clock)
+        self._supervisor = Supervisor(restart=RESTART, health=self._health, clock=clock, drain_s=stage_drain_s)
+        self._dispatcher = Dispatcher(settings.notifier, clock=clock)
+        self._lanes: dict[str, Lane] = {}
+        self._reloading = asyncio.Lock()
+
+    async def run(self, reload_asked: asyncio.Event) -> None:
+        """Run every stage until cancelled."""
+        for stage in self._stages():
+            self._supervisor.add(stage)
+        for name, lane in self._new_lanes(self.settings).items():
+            self._lanes[name] = lane
+            self._supervisor.add(Stage(name=f"lane {name}", run=lane.run))
+        self._supervisor.add(Stage(name="reload", run=partial(self._reload_when_asked, reload_asked)))
+        try:
+            await self._supervisor.run()
+        finally:
+            self._health.drain()
+
+    # ------------------------------------------------------------------------------------------------ the stages
+
+    def _stages(self) -> Sequence[Stage]:
+        actions = Actions(
+            settings=lambda: self.settings,
+            rules=lambda: self.rules,
+            reload=self.reload,
+            store=self._store,
+            archive=self._archive,
+            pool=self._pool,
+        )
+        app = create_app(
+            store=self._store,
+            archive=self._archive,
+            health=Board(self._health),
+            settings=lambda: self.settings.tocsin.web,
+            actions=actions,
+            clock=self._clock,
+        )
+        return (
+            Stage(
+                name="web",
+                run=partial(serve_web, app, settings=self.settings.tocsin.web, data_dir=self.settings.data_dir),
+            ),
+            Stage(name="ingest", run=self._poll),
+            Stage(name="detectors", run=self._detect),
+            Stage(name="incidents", run=self._consuming(incidents_stage.GROUP, READINGS, self._track)),
+            Stage(name="incidents timers", run=self._timing(incidents_stage.GROUP, self._grow_older)),
+            Stage(name="notifier", run=self._consuming(dispatch.ROOM, ALERTS, self._dispatch)),
+            Stage(name="notifier timers", run=self._timing(dispatch.ROOM, self._release)),
+            *(
+                Stage(
+                    name=f"archive {topic}",
+                    run=self._consuming(archiving.GROUP, topic, archiving.archiving(self._archive)),
+                )
+                for topic in TOPICS
+            ),
+            Stage(name="housekeeping", run=self._keep_house),
+        )
+
+    async def _poll(self) -> None:
+        poller = Poller(
+            store=self._store,
+            clock=self._clock,
+            pool=self._pool,
+            polling=self.settings.tocsin.polling,
+            feeds=self._feeds,
+        )
+        await poller.run()
+
+    def _feeds(self) -> Sequence[Feed]:
+        return self.settings.sources.all()
+
+    async def _detect(self) -> None:
+        await self._warm()
+        work = detecting.detecting(self._pool, lambda: self.rules)
+        await self._consuming(detecting.GROUP, ARTICLES, work)()
+
+    async def _warm(self) -> None:
+        """Have every child compile the rules before the first article is blamed for being slow."""
+        article = Article(id="", revision="", feed="", source=Source(owner=""), seen_at=self._clock.now())
+        job = replace(detecting.detecting_job(self.rules), deadline_s=60.0)
+        await self._pool.map(job, [encode(article)] * self.settings.tocsin.workers)
+
+    def _track(self, records: Sequence[StreamRecord]) -> Awaitable[Sequence[Unit]]:
+        return incidents_stage.work_with(self.settings.incidents)(records)
+
+    def _grow_older(self, tx: Tx, timer: Timer) -> None:
+        incidents_stage.timers_with(self.settings.incidents)(tx, timer)
+
+    def _dispatch(self, records: Sequence[StreamRecord]) -> Awaitable[Sequence[Unit]]:
+        return self._dispatcher.work(records)
+
+    def _release(self, tx: Tx, timer: Timer) -> None:
+        self._dispatcher.on_timer(tx, timer)
+
+    async def _keep_house(self) -> None:
+        await keep_house(
+            store=self._store,
+            archive=self._archive,
+            clock=self._clock,
+            keep=lambda: timedelta(days=self.settings.tocsin.keep.days),
+        )
+
+    def _consuming(self, group: str, topic: str, work: Work) -> Callable[[], Awaitable[None]]:
+        return partial(
+            consume, stream=self._stream, store=self._store, clock=self._clock, group=group, topic=topic, work=work
+        )
+
+    def _timing(self, room: str, handle: Callable[[Tx, Timer], None]) -> Callable[[], Awaitable[None]]:
+        return partial(run_timers, store=self._store, clock=self._clock, room=room, handle=handle)
+
+    def _new_lanes(self, settings: Settings) -> dict[str, Lane]:
+        return dict(
+            lanes(
+                settings.notifier,
+                store=self._store,
+                clock=self._clock,
+                data_dir=settings.data_dir,
+                zone=zoneinfo.ZoneInfo(settings.tocsin.timezone),
+            )
+        )
+
+    # ------------------------------------------------------------------------------------------------ reloading
+
+    async def _reload_when_asked(self, asked: asyncio.Event) -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            await self.reload()
+
+    async def reload(self) -> Sequence[Problem]:
+        """Read the files again and put them in force; with any problem the old ones stay.
+
+        What is under way ends by the old configuration, what comes after begins by the new one.
+        """
+        async with self._reloading:
+            try:
+                new = await asyncio.to_thread(self._load)
+                rules = await asyncio.to_thread(detecting.rules_of, new)
+            except SettingsInvalid as error:
+                for problem in error.problems:
+                    log.error("configuration refused", problem=str(problem))  # noqa: TRY400 — an operator's mistake has no traceback
+                return error.problems
+            old, self.settings, self.rules = self.settings, new, rules
+            self._dispatcher = Dispatcher(new.notifier, clock=self._clock)
+            await self._change_lanes(old, new)
+            if old.tocsin.polling != new.tocsin.polling:
+                await self._supervisor.remove("ingest")
+                self._supervisor.add(Stage(name="ingest", run=self._poll))
+            else:
+                await self._store.write(lambda tx: tx.wake(sources.CHANGED))
+            log.info("configuration reloaded", version=new.version, rules=rules.version)
+            return ()
+
+    async def _change_lanes(self, old: Settings, new: Settings) -> None:
+        """End the lanes of receivers that are gone or changed, and start the new ones; the others go on."""
+        same_frame = (old.notifier.subscriptions, old.tocsin.timezone) == (
+            new.notifier.subscriptions,
+            new.tocsin.timezone,
+        )
+        fresh = self._new_lanes(new)
+        for name in list(self._lanes):
+            kept = same_frame and old.notifier.receivers.get(name) == new.notifier.receivers.get(name)
+            if kept and name in fresh:
+                continue
+            await self._supervisor.remove(f"lane {name}")
+            del self._lanes[name]
+        for name, lane in fresh.items():
+            if name not in self._lanes:
+                self._lanes[name] = lane
+                self._supervisor.add(Stage(name=f"lane {name}", run=lane.run))
