@@ -70,7 +70,7 @@ async def play(options: Options) -> int:
     story = bundled()
     playback = Playback(story, speed=options.speed)
     board = Board()
-    with _place(options.folder) as place, Screen(plain=options.plain, minutes=story.minutes) as screen:
+    with folder_of(options.folder) as place, Screen(plain=options.plain, minutes=story.minutes) as screen:
         async with feed_server(playback) as feeds, sinks(board.hear) as listening:
             web_port = free_port()
             write_config(place, story, feeds, listening, web_port=web_port)
@@ -216,7 +216,7 @@ async def _interrupted(running: Service) -> None:
 
 
 @contextmanager
-def _place(folder: Path | None) -> Iterator[Place]:
+def folder_of(folder: Path | None) -> Iterator[Place]:
     """Give the folder of this demo: *folder*, which stays, or a temporary one, which goes.
 
     Raises:
