@@ -103,12 +103,16 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Every file of a configuration, read. `version` changes with any byte of any of them."""
+    """Every file of a configuration, read. `version` changes with any byte of any of them.
+
+    `is_complete` says that each was YAML: while one is not, nobody can say what refers to nothing.
+    """
 
     gathered: Gathered
     lexicons: Mapping[str, Document]
     files: tuple[ConfigFile, ...]
     version: str
+    is_complete: bool
     problems: tuple[Problem, ...]
 
 
@@ -124,6 +128,7 @@ def read_files(shipped: Path, own: Path | None, *, keys: Iterable[str]) -> Read:
     parts: dict[str, list[Document]] = {}
     lexicons: dict[str, Document] = {}
     seen: list[str] = []
+    is_complete = True
     for file in files:
         try:
             raw = read(file.path)
@@ -131,6 +136,7 @@ def read_files(shipped: Path, own: Path | None, *, keys: Iterable[str]) -> Read:
             document = parse(raw, file=str(file.path))
         except SettingsInvalid as error:
             problems += error.problems
+            is_complete = False
             continue
         if file.name.startswith(f"{LEXICONS}/"):
             lexicons[file.path.stem] = document
@@ -144,6 +150,7 @@ def read_files(shipped: Path, own: Path | None, *, keys: Iterable[str]) -> Read:
         lexicons=lexicons,
         files=tuple(files),
         version=digest(*seen),
+        is_complete=is_complete,
         problems=tuple(problems),
     )
 

@@ -129,7 +129,9 @@ def load_settings(own: Path | None, *, data_dir: Path, environment: Mapping[str,
     """
     read = read_files(shipped(), own, keys=KEYS)
     outside = Outside(environment=environment, directory=data_dir)
-    told = _Mistakes((*read.problems, *cross_checks(read.gathered, read.lexicons)))
+    told = _Mistakes(read.problems)
+    if read.is_complete:
+        told.add(cross_checks(read.gathered, read.lexicons))
     settings = Settings(
         tocsin=told.model(TocsinSettings, read.gathered, ("tocsin",), outside),
         sources=told.model(SourcesSettings, read.gathered, ("sources",), outside),
@@ -169,8 +171,8 @@ class _Mistakes:
     """Collects mistakes, so that all are told at once. What is known already of a place is not told again."""
 
     def __init__(self, known: Iterable[Problem]) -> None:
-        self._found = list(dict.fromkeys(known))
-        self._places = {(problem.file, problem.line, problem.column) for problem in self._found}
+        self._found: list[Problem] = []
+        self.add(known)
 
     def model(self, model: type[Model], placed: Placed, at: Path_, outside: Outside) -> Model:
         """Make the model; after a mistake return one that is only good to go on checking with."""
@@ -192,8 +194,8 @@ class _Mistakes:
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Add those of *problems* that stand where nothing was wrong before."""
-        new = [problem for problem in problems if (problem.file, problem.line, problem.column) not in self._places]
-        self._found += new
+        known = {(problem.file, problem.line, problem.column) for problem in self._found}
+        self._found += [one for one in problems if (one.file, one.line, one.column) not in known]
 
     def raise_if_any(self) -> None:
         if self._found:

@@ -374,6 +374,7 @@ _HINTS: Final = {
     ),
     "did not find expected key": "expected a key: is the indentation the same as above?",
     "did not find expected '-' indicator": "expected a list item: is the indentation the same as above?",
+    "found undefined alias": "no anchor has this name: put quotes around a text that begins with '*'",
     "second occurrence": "this anchor exists already: give it another name",
     "but found another document": "a second document begins here: one file holds one",
 }

@@ -92,7 +92,7 @@ def test_a_scalar_is_what_the_core_schema_of_yaml_12_says(written: str, meant: o
         ("x: 1\na: 'x\n", "3:1: the quote that opened in line 2 is not closed"),
         ("a:\n  b: 1\n c: 2", "3:2: expected a key: is the indentation the same as above?"),
         ("a: 1\n---\nb: 1", "2:1: a second document begins here: one file holds one"),
-        ("a: *b", "1:4: found undefined alias"),
+        ("a: *b", "1:4: no anchor has this name: put quotes around a text that begins with '*'"),
         ("a: &x 1\nb: &x 2", "2:4: this anchor exists already: give it another name"),
         ("- &a [*a]", "1:3: an alias stands inside its own anchor"),
         ("a:\n  <<: {b: 1}", "2:3: YAML 1.2 has no merge key '<<': write the keys out"),
