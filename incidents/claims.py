@@ -26,7 +26,7 @@ class CopyOf:
 
     article: str
     source: SourceRef
-    words: tuple[int, ...]
+    words: frozenset[int]
 
     def is_copied(self, heard: Sequence[Heard]) -> bool:
         """Say whether another newsroom told it in these words before."""

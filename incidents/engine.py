@@ -18,8 +18,8 @@ from .claims import CopyOf, hear
 from .facts import known_of
 from .life import set_life_timer
 from .likeness import bands_of, words_of
-from .matching import Group, best, groups_of, plain_places
-from .state import PLACES_LIMIT, Incident, from_bytes, to_bytes
+from .matching import Group, best, face_of, groups_of, plain_places
+from .state import PLACES_LIMIT, Face, Incident, face_from_bytes, from_bytes, to_bytes
 from .steps import LOUDEST_FIRST, changes
 from .telling import alert_of, severity_now
 
@@ -87,24 +87,21 @@ def told_at(reading: Reading) -> datetime:
 
 
 def _place(
-    tx: Tx, reading: Reading, words: tuple[int, ...], *, settings: IncidentsSettings, known_article: bool
+    tx: Tx, reading: Reading, words: frozenset[int], *, settings: IncidentsSettings, known_article: bool
 ) -> tuple[list[_Part], str]:
     """Find or found the incident of each group of detections; the article's earlier ones come along."""
     parts: dict[str, _Part] = {}
     for name in tx.incidents.of_article(reading.article) if known_article else ():
-        incident = _load(tx, name)
-        if incident is not None:
-            parts[name] = _Part(incident, incident)
+        parts[name] = _known_part(tx, name)
     verdict = NOTHING_NEW
     has_toll: set[str] = set()
     for group in groups_of(reading, words):
         is_toll = any(d.type == "deaths" and not d.denied for d in group.detections)
         candidates = _candidates(tx, group, parts, at=reading.mention.seen_at, settings=settings)
-        free = [one for name, one in candidates.items() if not (is_toll and name in has_toll)]
+        free = [face for face in candidates if not (is_toll and face.id in has_toll)]
         found = best(group, free, at=reading.mention.seen_at, close_after=settings.close_after)
         if found is not None:
-            incident = found[0]
-            part = parts.setdefault(incident.id, _Part(incident, incident))
+            part = parts.get(found[0].id) or _known_part(tx, found[0].id)
         elif all(d.denied for d in group.detections):
             verdict = OPENS_NOTHING
             continue
@@ -112,25 +109,25 @@ def _place(
             verdict = TOO_OLD
             continue
         else:
-            incident = _found(tx, reading, group)
-            part = parts.setdefault(incident.id, _Part(None, incident))
+            part = _Part(None, _found(tx, reading, group))
+        parts[part.incident.id] = part
         part.detections += group.detections
         part.incident = _widened(part.incident, group)
         if is_toll:
-            has_toll.add(incident.id)
+            has_toll.add(part.incident.id)
     return list(parts.values()), verdict
 
 
 def _candidates(
     tx: Tx, group: Group, parts: dict[str, _Part], *, at: datetime, settings: IncidentsSettings
-) -> dict[str, Incident]:
+) -> list[Face]:
     since = at - settings.remember
     raw: dict[str, bytes] = {}
     if group.is_sure_of_country and group.country is not None:
-        raw |= tx.incidents.bodies_by_country(group.country, since=since)
-    raw |= tx.incidents.bodies_by_key(_keys(group), since=since)
-    found = {name: from_bytes(body) for name, body in raw.items() if name not in parts}
-    return found | {name: part.incident for name, part in parts.items()}
+        raw |= tx.incidents.faces_by_country(group.country, since=since)
+    raw |= tx.incidents.faces_by_key(_keys(group), since=since)
+    known = [face_of(part.incident) for part in parts.values()]
+    return known + [face_from_bytes(face) for name, face in raw.items() if name not in parts]
 
 
 def _keys(group: Group) -> list[str]:
@@ -138,9 +135,9 @@ def _keys(group: Group) -> list[str]:
     return places + list(bands_of(group.words))
 
 
-def _load(tx: Tx, name: str) -> Incident | None:
-    body = tx.incidents.body(name)
-    return None if body is None else from_bytes(body)
+def _known_part(tx: Tx, name: str) -> _Part:
+    incident = from_bytes(tx.incidents.body(name))
+    return _Part(incident, incident)
 
 
 def _found(tx: Tx, reading: Reading, group: Group) -> Incident:
@@ -155,7 +152,7 @@ def _found(tx: Tx, reading: Reading, group: Group) -> Incident:
         id=name, country=group.country, country_guessed=group.guessed, opened_at=seen_at, last_seen=seen_at
     )
     # Its id must be taken before another group of the same article looks for one.
-    tx.incidents.put(_row(incident), to_bytes(incident))
+    _put(tx, incident)
     return incident
 
 
@@ -173,7 +170,7 @@ def _widened(incident: Incident, group: Group) -> Incident:
 
 
 def _update(
-    tx: Tx, part: _Part, reading: Reading, words: tuple[int, ...], *, settings: IncidentsSettings
+    tx: Tx, part: _Part, reading: Reading, words: frozenset[int], *, settings: IncidentsSettings
 ) -> list[Alert]:
     """Let one incident hear its part of the reading; store it, and emit what that is worth."""
     before, mention = part.before, reading.mention
@@ -222,7 +219,7 @@ def _update(
         incident = replace(incident, headline=alert.headline)
         _tell(tx, alert, reading.article)
         alerts.append(alert)
-    tx.incidents.put(_row(incident), to_bytes(incident))
+    _put(tx, incident)
     tx.incidents.place_article(reading.article, incident.id)
     if part.detections:
         tx.incidents.add_keys(incident.id, _new_keys(before, incident, words))
@@ -238,7 +235,7 @@ def _apart(worth: Mapping[str, Step]) -> list[dict[str, Step]]:
     return [changed for changed in (wrong, new) if changed]
 
 
-def _new_keys(before: Incident | None, incident: Incident, words: tuple[int, ...]) -> list[str]:
+def _new_keys(before: Incident | None, incident: Incident, words: frozenset[int]) -> list[str]:
     old = plain_places(before.places, before.country) if before is not None else frozenset()
     places = plain_places(incident.places, incident.country) - old
     return [f"p:{incident.country}:{place}" for place in sorted(places)] + list(bands_of(words))
@@ -263,6 +260,10 @@ def _tell(tx: Tx, alert: Alert, article: str) -> None:
     if tx.emit(ALERTS, key=alert.incident, record_id=alert.id, value=body):
         metrics.ALERTS.labels(step=alert.step.value).inc()
         log.info("alert rung", alert=alert.id[:12], step=alert.step.value, headline=alert.headline, late=alert.late)
+
+
+def _put(tx: Tx, incident: Incident) -> None:
+    tx.incidents.put(_row(incident), body=to_bytes(incident), face=to_bytes(face_of(incident)))
 
 
 def _row(incident: Incident) -> IncidentRow:

@@ -33,12 +33,15 @@ class Standing:
     objections: dict[int, set[str]] = field(default_factory=dict)
     informed: set[str] = field(default_factory=set)  # owners that have told the correction themselves
     by: Claim | None = None  # the last claim that took something back
+    surely: int = 0  # the highest confirmed toll so far
+    has_rough: bool = False  # whether a round number was among the claims
 
     def take_back(self, targets: Iterable[Claim], *, by: Claim, even_confirmed: bool) -> None:
         """Let one claim take back *targets*, each of them only where it may."""
         targets = list(targets)
-        if targets:
-            self.informed.add(by.owner)
+        if not targets:
+            return
+        self.informed.add(by.owner)
         for target in targets:
             against = self.objections.setdefault(id(target), set())
             if not by.copied:
@@ -98,14 +101,21 @@ def _weigh(claims: Sequence[Claim], *, settle: timedelta) -> Standing:
 
 
 def _hear_toll(standing: Standing, claim: Claim, *, settle: timedelta) -> None:
-    targets = contradicted(claim, standing.live, heard=standing.fallen, settle=settle)
-    standing.take_back(targets, by=claim, even_confirmed=True)
-    if is_retold(claim, standing.fallen) and claim.owner not in standing.informed:
+    most = None if claim.toll is None else claim.toll.max
+    if claim.withdrawn is not None or (most is not None and most < standing.surely):
+        targets = contradicted(claim, standing.live, heard=standing.fallen, settle=settle)
+        standing.take_back(targets, by=claim, even_confirmed=True)
+    if standing.fallen and is_retold(claim, standing.fallen) and claim.owner not in standing.informed:
         return
-    for rough in [held for held in standing.live if is_refined_by(held, claim)]:
-        standing.live.remove(rough)
-    if not any(is_refined_by(claim, held) for held in standing.live):
-        standing.live.append(claim)
+    standing.has_rough |= claim.toll is not None and claim.toll.approx
+    if standing.has_rough:
+        for rough in [held for held in standing.live if is_refined_by(held, claim)]:
+            standing.live.remove(rough)
+        if any(is_refined_by(claim, held) for held in standing.live):
+            return
+    standing.live.append(claim)
+    if claim.certainty is Certainty.CONFIRMED:
+        standing.surely = max(standing.surely, claim.low)  # may stay too high: then `contradicted` looks in vain
 
 
 def _is_stale(standing: Standing, claim: Claim) -> bool:

@@ -33,7 +33,7 @@ def grow_older(tx: Tx, timer: Timer, *, settings: IncidentsSettings) -> None:
     """Handle a due timer: time is the timer's own, so that late handling changes nothing."""
     body = tx.incidents.body(timer.key)
     row = tx.incidents.get(timer.key)
-    if body is None or row is None:
+    if row is None:
         return
     incident = from_bytes(body)
     idle = timer.due - incident.last_seen
@@ -49,6 +49,6 @@ def grow_older(tx: Tx, timer: Timer, *, settings: IncidentsSettings) -> None:
     elif is_alive:
         state = IncidentState.CLOSED
     if state is not incident.state:
-        tx.incidents.put(replace(row, state=state), to_bytes(replace(incident, state=state)))
+        tx.incidents.put(replace(row, state=state), body=to_bytes(replace(incident, state=state)))
         log.info("incident aged", incident=incident.id[:12], state=state.value)
     tx.timers.set(ROOM, LIFE, incident.id, due=incident.last_seen + again)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zlib import crc32
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 WORDS_LIMIT: Final = 80
 STEM: Final = 6  # letters that survive most inflection in the eleven languages
 SHORTEST: Final = 4
-NAME_WEIGHT: Final = 3
-NAME: Final = 1  # the lowest bit of a word's number says that it was written like a name
+NAME_WEIGHT: Final = 3  # a name stands in the set as itself and twice more, so that sizes of sets are weights
 FEWEST: Final = 5  # texts with fewer words are like nothing
 
 BANDS: Final = 6
@@ -31,20 +27,22 @@ def plain(word: str) -> str:
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
-def words_of(title: str, lead: str) -> tuple[int, ...]:
-    """Return the distinct word stems as sorted numbers; names (capitals within a sentence) carry the lowest bit."""
-    found: dict[int, int] = {}
+def words_of(title: str, lead: str) -> frozenset[int]:
+    """Return the word stems as multiples of 4, and two numbers more beside each name (a capital within a sentence)."""
+    found: dict[int, bool] = {}
     for text in (title, lead):
         for hit in _WORD.finditer(text):
             word = hit[0]
             is_name = word[0].isupper() and not _opens_sentence(text, hit.start())
             if len(word) < SHORTEST and not is_name:
                 continue
-            number = crc32(plain(word)[:STEM].encode()) & ~NAME
-            found[number] = found.get(number, 0) | is_name
+            number = crc32(plain(word)[:STEM].encode()) & ~3
+            found[number] = found.get(number, False) or is_name
             if len(found) >= WORDS_LIMIT:
                 break
-    return tuple(sorted(number | is_name for number, is_name in found.items()))
+    return frozenset(
+        number + further for number, is_name in found.items() for further in range(NAME_WEIGHT if is_name else 1)
+    )
 
 
 def _opens_sentence(text: str, start: int) -> bool:
@@ -52,27 +50,17 @@ def _opens_sentence(text: str, start: int) -> bool:
     return not before or before[-1] in _SENTENCE_END
 
 
-def likeness(a: Sequence[int], b: Sequence[int]) -> float:
+def likeness(a: frozenset[int], b: frozenset[int]) -> float:
     """Return 0 (nothing shared) to 1 (the shorter is contained in the longer); names weigh more than other words."""
     if len(a) < FEWEST or len(b) < FEWEST:
         return 0.0
-    of_b = {number & ~NAME: number & NAME for number in b}
-    shared = 0
-    for number in a:
-        is_name = of_b.get(number & ~NAME)
-        if is_name is not None:
-            shared += NAME_WEIGHT if (number & NAME and is_name) else 1
-    return min(1.0, shared / min(_weight(a), _weight(b)))
+    return len(a & b) / min(len(a), len(b))
 
 
-def _weight(words: Iterable[int]) -> int:
-    return sum(NAME_WEIGHT if number & NAME else 1 for number in words)
-
-
-def bands_of(words: Sequence[int]) -> tuple[str, ...]:
+def bands_of(words: frozenset[int]) -> tuple[str, ...]:
     """Return the buckets (MinHash, locality-sensitive) in which a text with nearly the same words lies, too."""
     if len(words) < FEWEST:
         return ()
-    bare = [number & ~NAME for number in words]
+    bare = [number for number in words if not number & 3]
     least = [min((number ^ mix) * 0x85EBCA6B & 0xFFFFFFFF for number in bare) for mix in _MIX]
     return tuple(f"b{i}:{least[i * _ROWS]:08x}{least[i * _ROWS + 1]:08x}" for i in range(BANDS))

@@ -15,7 +15,8 @@ from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
 from tocsin.records import Detection
 
 from .likeness import likeness, plain
-from .tolls import ROUND_OFF
+from .state import Face, Telling
+from .tolls import LEAST_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 
     from tocsin.records import Reading
 
-    from .state import Incident
+    from .state import Claim, Incident
 
 STRONG: Final = 0.55  # nearly the same text
 FAIR: Final = 0.3  # the same story in other words
 SLIGHT: Final = 0.12  # below it, two texts in one language share no more than any two reports of deaths
 TELLING: Final = 5  # a toll of at least so many is no coincidence when it is met twice
-RECENT_WORDS: Final = 8  # how many of an incident's latest articles are compared
+RECENT: Final = 6  # how many of an incident's latest articles are compared, beside its first
+
+CLEAR: Final = 0.1  # how much better the best of several weak fits must be
+_NOTHING_AGAINST: Final = "nothing speaks against it"
 
 SPREAD: Final = frozenset({"unrest", "war", "disaster", "epidemic", "politics"})
 STATE_AFFAIRS: Final = frozenset({FOREIGN_TROOPS, GOVERNMENT_DISMISSAL})
@@ -60,7 +64,7 @@ class Figures(StrEnum):
 
     NONE = "none"
     HEARD = "heard"
-    GROWN = "grown"
+    NEAR = "near"
     FAR = "far"
 
 
@@ -73,7 +77,7 @@ class Group:
     guessed: bool
     places: frozenset[str]
     happening: str | None
-    words: tuple[int, ...]
+    words: frozenset[int]
     language: str | None
 
     @property
@@ -93,9 +97,10 @@ class Fit:
 
     score: float
     why: str
+    weak: bool = False
 
 
-def groups_of(reading: Reading, words: tuple[int, ...]) -> list[Group]:
+def groups_of(reading: Reading, words: frozenset[int]) -> list[Group]:
     """Part a reading's detections by happening: by country, and each further toll in a country on its own.
 
     A detection that names no country goes with the others where all others are about one happening.
@@ -130,7 +135,7 @@ def _shares(part: Sequence[Detection], detection: Detection) -> int:
     return 2 * len(places.intersection(detection.places)) + (part[0].happening == detection.happening)
 
 
-def _group(part: Sequence[Detection], words: tuple[int, ...], language: str | None) -> Group:
+def _group(part: Sequence[Detection], words: frozenset[int], language: str | None) -> Group:
     first = part[0]
     return Group(
         detections=tuple(part),
@@ -149,19 +154,20 @@ def plain_places(places: Iterable[str], country: str | None) -> frozenset[str]:
     return frozenset(name for name in map(plain, places) if name != itself)
 
 
-def best(
-    group: Group, candidates: Iterable[Incident], *, at: datetime, close_after: timedelta
-) -> tuple[Incident, Fit] | None:
+def best(group: Group, candidates: Iterable[Face], *, at: datetime, close_after: timedelta) -> tuple[Face, Fit] | None:
     """Return the incident that *group* fits best, among equals the latest; None when it fits none."""
     fits = [
         (incident, fit) for incident in candidates if (fit := fit_of(group, incident, at=at, close_after=close_after))
     ]
     if not fits:
         return None
-    return max(fits, key=lambda pair: (round(pair[1].score, 2), pair[0].last_seen, pair[0].id))
+    fits.sort(key=lambda pair: (round(pair[1].score, 2), pair[0].last_seen, pair[0].id), reverse=True)
+    if len(fits) > 1 and fits[0][1].weak and fits[0][1].score - fits[1][1].score < CLEAR:
+        return None  # a toll of no known place could belong to either: better a further incident than a wrong toll
+    return fits[0]
 
 
-def fit_of(group: Group, incident: Incident, *, at: datetime, close_after: timedelta) -> Fit | None:
+def fit_of(group: Group, incident: Face, *, at: datetime, close_after: timedelta) -> Fit | None:
     """Say how well *group* fits *incident*; None when it does not."""
     alike, is_same_language = _likeness(group, incident)
     place, cause, figures = _place(group, incident), _cause(group, incident), _figures(group, incident)
@@ -180,10 +186,10 @@ def fit_of(group: Group, incident: Incident, *, at: datetime, close_after: timed
 
 
 def _retold(
-    group: Group, incident: Incident, *, place: Relation, cause: Relation, figures: Figures, alike: float
+    group: Group, incident: Face, *, place: Relation, cause: Relation, figures: Figures, alike: float
 ) -> Fit | None:
     """Look whether an old story is told again; new ones open an incident of their own."""
-    known = {known.type for known in incident.known}
+    known = incident.types
     if cause is Relation.APART:
         return None
     if DEATHS not in group.types:
@@ -193,11 +199,11 @@ def _retold(
     return None
 
 
-def _state_affair(group: Group, incident: Incident, *, cause: Relation) -> Fit | None:
+def _state_affair(group: Group, incident: Face, *, cause: Relation) -> Fit | None:
     affairs = group.types & STATE_AFFAIRS
     if not affairs:
         return None
-    if any(known.type in affairs for known in incident.known):
+    if affairs & incident.types:
         return Fit(score=2.0, why="the same affair of this state")
     if cause is not Relation.APART and incident.happening in _TURMOIL:
         return Fit(score=1.2, why="while there is turmoil in this country")
@@ -205,7 +211,7 @@ def _state_affair(group: Group, incident: Incident, *, cause: Relation) -> Fit |
 
 
 def _deaths(
-    incident: Incident, *, place: Relation, cause: Relation, figures: Figures, alike: float, is_same_language: bool
+    incident: Face, *, place: Relation, cause: Relation, figures: Figures, alike: float, is_same_language: bool
 ) -> Fit | None:
     """Weigh a toll against an incident of the same country."""
     has_other_words = is_same_language and alike < SLIGHT
@@ -226,34 +232,31 @@ def _deaths(
         fits = True
     elif place is Relation.APART:
         score, why = 1.0, "the same story by its words or toll"
-        is_telling = is_heard and _highest(incident) >= TELLING and not is_same_language
+        is_telling = is_heard and incident.highest >= TELLING and not is_same_language
         fits = alike >= FAIR or is_telling
     elif figures is Figures.FAR:
         score, why = 1.0, "the same story by its words"
         fits = alike >= FAIR
     else:
-        score, why = 1.1 + 0.5 * is_heard, "nothing speaks against it"
+        score, why = 1.1 + 0.5 * is_heard, _NOTHING_AGAINST
         fits = not has_other_words or (is_heard and cause is Relation.SAME)
-    return Fit(score=score + alike, why=why) if fits else None
+    is_weak = why == _NOTHING_AGAINST and not is_heard
+    return Fit(score=score + alike, why=why, weak=is_weak) if fits else None
 
 
-def _likeness(group: Group, incident: Incident) -> tuple[float, bool]:
+def _likeness(group: Group, incident: Face) -> tuple[float, bool]:
     """Return the greatest likeness to an article of the incident, and whether any is in the group's language."""
-    heard = incident.heard[-RECENT_WORDS:]
-    if len(incident.heard) > RECENT_WORDS:
-        heard = (incident.heard[0], *heard)
-    alike = max((likeness(group.words, one.words) for one in heard), default=0.0)
-    return alike, any(one.source.language == group.language for one in heard)
+    alike = max((likeness(group.words, told.words) for told in incident.tellings), default=0.0)
+    return alike, any(told.language == group.language for told in incident.tellings)
 
 
-def _place(group: Group, incident: Incident) -> Relation:
-    theirs = plain_places(incident.places, incident.country)
-    if not theirs or not group.places:
+def _place(group: Group, incident: Face) -> Relation:
+    if not incident.places or not group.places:
         return Relation.UNKNOWN
-    return Relation.SAME if theirs & group.places else Relation.APART
+    return Relation.APART if incident.places.isdisjoint(group.places) else Relation.SAME
 
 
-def _cause(group: Group, incident: Incident) -> Relation:
+def _cause(group: Group, incident: Face) -> Relation:
     ours, theirs = group.happening, incident.happening
     if ours is None or theirs is None:
         return Relation.UNKNOWN
@@ -262,27 +265,42 @@ def _cause(group: Group, incident: Incident) -> Relation:
     return Relation.AKIN if frozenset({ours, theirs}) in _AKIN else Relation.APART
 
 
-def _figures(group: Group, incident: Incident) -> Figures:
-    tolls = [claim for claim in incident.claims if claim.type == DEATHS and not claim.denied]
-    ours = [d for d in group.detections if d.type == DEATHS]
-    if not tolls or not ours:
+def _figures(group: Group, incident: Face) -> Figures:
+    ours = [detection for detection in group.detections if detection.type == DEATHS]
+    if not incident.counts or not ours:
         return Figures.NONE
-    stated = {low for d in ours for low in _lows(d)}
-    heard = {claim.low for claim in tolls}
-    heard |= {figure.toll.min for claim in tolls for figure in claim.also if figure.toll.min is not None}
     main = ours[0].toll.min if ours[0].toll is not None and ours[0].toll.min is not None else 1
-    highest = max(heard)
-    if main in heard or highest in stated or any(d.denied for d in ours):
+    top = max(incident.counts)
+    if main in incident.counts or any(d.denied or top in _lows(d) for d in ours):
         return Figures.HEARD
-    if highest * (1 - ROUND_OFF) <= main <= highest * 3 + 10:
-        return Figures.GROWN
-    return Figures.FAR
+    return Figures.NEAR if top * LEAST_SHARE <= main <= top * 3 + 10 else Figures.FAR
 
 
-def _lows(detection: Detection) -> Iterable[int]:
+def _lows(detection: Detection) -> list[int]:
     tolls = [detection.toll, detection.withdrawn, *(figure.toll for figure in detection.also)]
-    return (toll.min for toll in tolls if toll is not None and toll.min is not None)
+    return [toll.min for toll in tolls if toll is not None and toll.min is not None]
 
 
-def _highest(incident: Incident) -> int:
-    return max((claim.low for claim in incident.claims if claim.type == DEATHS), default=0)
+def face_of(incident: Incident) -> Face:
+    """Return what matching looks at."""
+    tolls = [claim for claim in incident.claims if claim.type == DEATHS and not claim.denied]
+    heard = incident.heard[-RECENT:]
+    if len(incident.heard) > RECENT:
+        heard = (incident.heard[0], *heard)
+    return Face(
+        id=incident.id,
+        country=incident.country,
+        country_guessed=incident.country_guessed,
+        places=plain_places(incident.places, incident.country),
+        happening=incident.happening,
+        last_seen=incident.last_seen,
+        types=frozenset(claim.type for claim in incident.claims if not claim.denied),
+        counts=frozenset(count for claim in tolls for count in _counts(claim)),
+        highest=max((claim.low for claim in tolls), default=0),
+        tellings=tuple(Telling(language=one.source.language, words=one.words) for one in heard),
+    )
+
+
+def _counts(claim: Claim) -> Iterable[int]:
+    yield claim.low
+    yield from (figure.toll.min for figure in claim.also if figure.toll.min is not None)

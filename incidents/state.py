@@ -109,7 +109,7 @@ class Heard:
 
     article: str
     source: SourceRef
-    words: tuple[int, ...] = ()
+    words: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +137,40 @@ class Incident:
         return next((known for known in self.known if known.type == type), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """The words of one article and their language."""
+
+    language: str | None
+    words: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """What matching looks at: a tenth of an incident, so that dozens can be read for every reading.
+
+    `places` are in plain spelling; `counts` are all numbers of dead that were heard, `highest` the most claimed.
+    """
+
+    id: str
+    country: str | None
+    country_guessed: bool
+    places: frozenset[str]
+    happening: str | None
+    last_seen: datetime
+    types: frozenset[str]
+    counts: frozenset[int]
+    highest: int
+    tellings: tuple[Telling, ...]
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Incident)
+_faces = msgspec.msgpack.Decoder(Face)
 
 
-def to_bytes(incident: Incident) -> bytes:
-    """Return what `from_bytes` reads."""
+def to_bytes(incident: Incident | Face) -> bytes:
+    """Return what `from_bytes` or `face_from_bytes` reads."""
     return _encoder.encode(incident)
 
 
@@ -156,3 +184,11 @@ def from_bytes(raw: bytes) -> Incident:
         return _decoder.decode(raw)
     except msgspec.MsgspecError as error:
         raise RecordUnreadable(f"stored incident: {error}") from error
+
+
+def face_from_bytes(raw: bytes) -> Face:
+    """Return the face again; raises RecordUnreadable."""
+    try:
+        return _faces.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise RecordUnreadable(f"stored face of an incident: {error}") from error

@@ -34,7 +34,7 @@ class Tier(StrEnum):
     @property
     def rank(self) -> int:
         """Higher is weightier."""
-        return -list(Tier).index(self)
+        return _TIER_RANKS[self]
 
 
 class Certainty(StrEnum):
@@ -47,7 +47,7 @@ class Certainty(StrEnum):
     @property
     def rank(self) -> int:
         """Higher is surer."""
-        return list(Certainty).index(self)
+        return _CERTAINTY_RANKS[self]
 
 
 class Severity(StrEnum):
@@ -61,7 +61,13 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """Higher is graver."""
-        return list(Severity).index(self)
+        return _SEVERITY_RANKS[self]
+
+
+# Looked up, not searched for: ranks are compared for every claim of every reading.
+_TIER_RANKS = {tier: -place for place, tier in enumerate(Tier)}
+_CERTAINTY_RANKS = {certainty: place for place, certainty in enumerate(Certainty)}
+_SEVERITY_RANKS = {severity: place for place, severity in enumerate(Severity)}
 
 
 class Step(StrEnum):

@@ -9,15 +9,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, and_, delete, func, or_, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
+from tocsin.errors import RecordUnreadable
 from tocsin.records import IncidentState, Severity
 from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import Connection, Row
 
 CANDIDATES_LIMIT: Final = 48
 READINGS_REMEMBERED: Final = 8
@@ -35,7 +50,8 @@ incidents = Table(
     Column("revision", Integer, nullable=False),
     Column("articles", Integer, nullable=False),
     Column("headline", String, nullable=False),
-    Column("body", Sealed, nullable=False),
+    Column("face", Sealed, nullable=False),  # what matching looks at
+    Column("body", Sealed, nullable=False),  # all of it
     Index("incidents_country", "country", "last_seen"),
     Index("incidents_standing", "state", "severity", "last_seen"),
 )
@@ -86,8 +102,35 @@ alerts = Table(
     Index("alerts_article", "article"),
 )
 
+# Built once: composing a statement takes longer than SQLite takes to run it.
+_ALIVE_SINCE = incidents.c.last_seen >= bindparam("since")
+_BODY = select(incidents.c.body).where(incidents.c.id == bindparam("name"))
+_FACES_BY_COUNTRY = (
+    select(incidents.c.id, incidents.c.face)
+    .where(incidents.c.country == bindparam("of_country"), _ALIVE_SINCE)
+    .order_by(incidents.c.last_seen.desc())
+    .limit(bindparam("most"))
+)
+_FACES_BY_KEY = (
+    select(incidents.c.id, incidents.c.face)
+    .where(
+        incidents.c.id.in_(
+            select(incident_keys.c.incident).where(incident_keys.c.key.in_(bindparam("keys", expanding=True)))
+        ),
+        _ALIVE_SINCE,
+    )
+    .order_by(incidents.c.last_seen.desc())
+    .limit(bindparam("most"))
+)
+_JUDGED = select(judged_articles).where(judged_articles.c.article == bindparam("name"))
+_OF_ARTICLE = (
+    select(incident_articles.c.incident)
+    .where(incident_articles.c.article == bindparam("name"))
+    .order_by(incident_articles.c.incident)
+)
+
 _SEVERITIES: Final = tuple(Severity)
-_ROW: Final = tuple(column for column in incidents.c if column.name != "body")
+_ROW: Final = tuple(column for column in incidents.c if column.name not in ("face", "body"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,40 +182,41 @@ class IncidentRepository:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
 
-    def put(self, row: IncidentRow, body: bytes) -> None:
-        """Keep an incident in its newest state."""
+    def put(self, row: IncidentRow, *, body: bytes, face: bytes | None = None) -> None:
+        """Keep an incident in its newest state; without a *face* it keeps the one it has."""
         values = {name: getattr(row, name) for name in IncidentRow.__slots__}
         values |= {"state": row.state.value, "severity": row.severity.rank, "body": body}
-        upsert(self._conn, incidents, values, key=("id",))
+        if face is None:
+            self._conn.execute(update(incidents).where(incidents.c.id == row.id).values(values))
+        else:
+            upsert(self._conn, incidents, values | {"face": face}, key=("id",))
 
-    def body(self, incident: str) -> bytes | None:
-        """Return an incident's state; None when there is none of that id."""
-        found: bytes | None = self._conn.execute(select(incidents.c.body).where(incidents.c.id == incident)).scalar()
+    def body(self, incident: str) -> bytes:
+        """Return an incident's state.
+
+        Raises:
+            RecordUnreadable: there is none of that id, or its checksum does not match.
+        """
+        found: bytes | None = self._conn.execute(_BODY, {"name": incident}).scalar()
+        if found is None:
+            raise RecordUnreadable(f"incident {incident!r} is not in the store")
         return found
 
-    def bodies_by_country(
+    def faces_by_country(
         self, country: str, *, since: datetime, limit: int = CANDIDATES_LIMIT
     ) -> list[tuple[str, bytes]]:
         """Return the incidents of a country with news since *since*, the latest first."""
-        query = select(incidents.c.id, incidents.c.body).where(
-            incidents.c.country == country, incidents.c.last_seen >= since
-        )
-        return self._bodies(query.order_by(incidents.c.last_seen.desc()).limit(limit))
+        rows = self._conn.execute(_FACES_BY_COUNTRY, {"of_country": country, "since": since, "most": limit})
+        return [(row.id, row.face) for row in rows]
 
-    def bodies_by_key(
+    def faces_by_key(
         self, keys: Sequence[str], *, since: datetime, limit: int = CANDIDATES_LIMIT
     ) -> list[tuple[str, bytes]]:
         """Return the incidents that have one of *keys* and news since *since*, the latest first."""
         if not keys:
             return []
-        having = select(incident_keys.c.incident).where(incident_keys.c.key.in_(keys))
-        query = select(incidents.c.id, incidents.c.body).where(
-            incidents.c.id.in_(having), incidents.c.last_seen >= since
-        )
-        return self._bodies(query.order_by(incidents.c.last_seen.desc()).limit(limit))
-
-    def _bodies(self, query: Select[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-        return [(row.id, row.body) for row in self._conn.execute(query)]
+        rows = self._conn.execute(_FACES_BY_KEY, {"keys": list(keys), "since": since, "most": limit})
+        return [(row.id, row.face) for row in rows]
 
     def add_keys(self, incident: str, keys: Iterable[str]) -> None:
         """Let an incident be found by *keys*, too."""
@@ -185,7 +229,7 @@ class IncidentRepository:
 
     def judged(self, article: str) -> Judged | None:
         """Return what became of an article; None when it was never judged."""
-        row = self._conn.execute(select(judged_articles).where(judged_articles.c.article == article)).one_or_none()
+        row = self._conn.execute(_JUDGED, {"name": article}).one_or_none()
         if row is None:
             return None
         return Judged(
@@ -209,8 +253,7 @@ class IncidentRepository:
 
     def of_article(self, article: str) -> tuple[str, ...]:
         """Return the ids of the incidents that an article speaks of."""
-        query = select(incident_articles.c.incident).where(incident_articles.c.article == article)
-        return tuple(self._conn.execute(query.order_by(incident_articles.c.incident)).scalars())
+        return tuple(self._conn.execute(_OF_ARTICLE, {"name": article}).scalars())
 
     def articles_of(self, incident: str) -> tuple[str, ...]:
         """Return the ids of the articles that speak of an incident."""
