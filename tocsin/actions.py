@@ -20,7 +20,6 @@ from web.ports import Measured, StageStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from detectors.engine import DetectorsConfig
     from tocsin.errors import Problem
     from tocsin.records import Article
     from tocsin.settings import Settings
@@ -59,14 +58,12 @@ class Actions:
         self,
         *,
         settings: Callable[[], Settings],
-        rules: Callable[[], DetectorsConfig],
         reload: Callable[[], Awaitable[Sequence[Problem]]],
         store: SqliteStore,
         archive: Archive,
         pool: Pool,
     ) -> None:
         self._settings = settings
-        self._rules = rules
         self._reload = reload
         self._store = store
         self._archive = archive
@@ -98,7 +95,7 @@ class Actions:
         )
 
     async def _explain(self, article: Article) -> Sequence[str]:
-        (answer,) = await self._pool.map(detecting.explaining_job(self._rules()), [encode(article)])
+        (answer,) = await self._pool.map(detecting.explaining_job(self._settings().detectors), [encode(article)])
         return [f"the text cannot be read: {answer.reason}"] if isinstance(answer, Failed) else answer.value
 
     async def measure(self) -> Measured:
@@ -112,7 +109,7 @@ class Actions:
             metrics.STORE_BYTES.labels(part=part).set(size)
         return Measured(
             version=importlib.metadata.version("tocsin"),
-            rules=self._rules().version,
+            rules=self._settings().detectors.version,
             lag={f"{group} {topic}": behind for (group, topic), behind in lag.items()},
             store_bytes=sizes,
         )

@@ -102,7 +102,6 @@ class Service:
         stage_drain_s: float,
     ) -> None:
         self.settings = settings
-        self.rules = detecting.rules_of(settings)
         self._load = load
         self._store = store
         self._pool = pool
@@ -133,7 +132,6 @@ class Service:
     def _stages(self) -> Sequence[Stage]:
         actions = Actions(
             settings=lambda: self.settings,
-            rules=lambda: self.rules,
             reload=self.reload,
             store=self._store,
             archive=self._archive,
@@ -183,13 +181,13 @@ class Service:
 
     async def _detect(self) -> None:
         await self._warm()
-        work = detecting.detecting(self._pool, lambda: self.rules)
+        work = detecting.detecting(self._pool, lambda: self.settings.detectors)
         await self._consuming(detecting.GROUP, ARTICLES, work)()
 
     async def _warm(self) -> None:
         """Have every child compile the rules before the first article is blamed for being slow."""
         article = Article(id="", revision="", feed="", source=Source(owner=""), seen_at=self._clock.now())
-        job = replace(detecting.detecting_job(self.rules), deadline_s=60.0)
+        job = replace(detecting.detecting_job(self.settings.detectors), deadline_s=60.0)
         await self._pool.map(job, [encode(article)] * self.settings.tocsin.workers)
 
     def _track(self, records: Sequence[StreamRecord]) -> Awaitable[Sequence[Unit]]:
@@ -247,12 +245,11 @@ class Service:
         async with self._reloading:
             try:
                 new = await asyncio.to_thread(self._load)
-                rules = await asyncio.to_thread(detecting.rules_of, new)
             except SettingsInvalid as error:
                 for problem in error.problems:
                     log.error("configuration refused", problem=str(problem))  # noqa: TRY400 — an operator's mistake has no traceback
                 return error.problems
-            old, self.settings, self.rules = self.settings, new, rules
+            old, self.settings = self.settings, new
             self._dispatcher = Dispatcher(new.notifier, clock=self._clock)
             await self._change_lanes(old, new)
             if old.tocsin.polling != new.tocsin.polling:
@@ -260,7 +257,7 @@ class Service:
                 self._supervisor.add(Stage(name="ingest", run=self._poll))
             else:
                 await self._store.write(lambda tx: tx.wake(sources.CHANGED))
-            log.info("configuration reloaded", version=new.version, rules=rules.version)
+            log.info("configuration reloaded", version=new.version, rules=new.detectors.version)
             return ()
 
     async def _change_lanes(self, old: Settings, new: Settings) -> None:

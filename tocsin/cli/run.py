@@ -43,7 +43,7 @@ def run(
     load = partial(settings_of, config, folder)
     settings = load()
     with held(folder):
-        typer.echo(f"tocsin: state in {folder}, configuration {settings.version[:12]}", err=True)
+        typer.echo(f"tocsin: state in {folder}, rules {settings.detectors.version[:12]}", err=True)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, load))
 

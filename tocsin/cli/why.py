@@ -56,14 +56,14 @@ async def _ask(question: str, *, config: Path | None, folder: Path) -> Mapping[s
 
 async def _look(question: str, settings: Settings) -> Mapping[str, Any]:
     from detectors.engine import prepare
-    from tocsin.stages.detecting import explain_record, rules_of
+    from tocsin.stages.detecting import explain_record
     from tocsin.store.archive import Archive
     from tocsin.store.sqlite import SqliteStore
     from tocsin.stream.codec import encode
     from tocsin.why import why as ask
 
     async def explain(article: Article) -> Sequence[str]:
-        return explain_record(prepare(rules_of(settings)), encode(article))
+        return explain_record(prepare(settings.detectors), encode(article))
 
     store = SqliteStore(settings.data_dir / "tocsin.db")
     await store.open()

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tocsin.consumer import Unit, Work
-    from tocsin.settings import Settings
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
 
@@ -35,11 +34,6 @@ class Read:
     id: str
     types: tuple[str, ...]
     value: bytes | None
-
-
-def rules_of(settings: Settings) -> DetectorsConfig:
-    """Return the rules and lexicons in force, with the version that their content gives them."""
-    return DetectorsConfig.of(settings.rules, settings.lexicons)
 
 
 def read_record(engine: Engine, value: bytes) -> Read:

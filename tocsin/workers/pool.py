@@ -74,12 +74,14 @@ class Pool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        del kind, error, trace
         self._closed = True
         for order in self._open:
             order.fail(RuntimeError("the worker pool is closed"))
         for lane in self._lanes:
             lane.cancel()
-        await self._tasks.__aexit__(kind, error, trace)
+        # Not told of the caller's error: it would come back wrapped into a group, and nobody would know it.
+        await self._tasks.__aexit__(None, None, None)
 
     async def map(self, job: Job[A, C, T, R], items: Sequence[T]) -> list[Done[R] | Failed]:
         """Run *job* on each of *items* and return the answers in the same order.
