@@ -61,7 +61,8 @@ class AppriseService(Channel):
 
         url = self._settings.url.get_secret_value()
         with _listening() as heard:
-            asset = apprise.AppriseAsset(async_mode=False, http_redirects=False, secure_logging=True)
+            # Without a time-out of its own it stays in this thread, out of the pool that all its calls share.
+            asset = apprise.AppriseAsset(async_mode=False, http_redirects=False, secure_logging=True, service_timeout=0)
             service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
             if service is None:
                 raise DeliveryRefused("Apprise knows no such URL (it is not shown, it is a secret)")

@@ -66,7 +66,7 @@ class Mail(Channel):
             raise DeliveryDeferred(f"{self._settings.smtp.host}: no answer in time", accepted=done) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             # The server as a whole, a greeting of 554 included: that is no word on this message.
-            raise DeliveryDeferred(_told(error), accepted=done) from error
+            raise DeliveryDeferred(f"{self._settings.smtp.host}: {_told(error)}", accepted=done) from error
         reasons = "; ".join(f"{address}: {reason}" for address, reason in (refused | later).items())
         if later:
             raise DeliveryDeferred(reasons, accepted=[*done, *refused])
@@ -166,7 +166,7 @@ async def _dial(host: str, port: int, *, allow_private: bool) -> socket.socket:
     for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         reason = denial(str(address[0]), allow_private=allow_private)
         if reason is not None:
-            failure = failure or OSError(f"{host}: {reason}")
+            failure = failure or OSError(reason)
             continue
         sock = socket.socket(family, kind, protocol)
         try:
@@ -174,13 +174,13 @@ async def _dial(host: str, port: int, *, allow_private: bool) -> socket.socket:
             await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()
-            failure = OSError(f"{host}:{port}: {error.strerror or error}")
+            failure = OSError(f"port {port}: {error.strerror or error}")
         except BaseException:
             sock.close()
             raise
         else:
             return sock
-    raise failure or OSError(f"{host}: no address")
+    raise failure or OSError("no address")
 
 
 def _told(error: BaseException) -> str:
@@ -188,6 +188,8 @@ def _told(error: BaseException) -> str:
         case aiosmtplib.SMTPResponseException():
             return clean(f"{error.code} {error.message}", REASON_LIMIT)
         case aiosmtplib.SMTPException():
-            return clean(error.message or type(error).__name__, REASON_LIMIT)
+            # With a socket of ours it knows no port.
+            said = error.message.replace(" on port None", "") or type(error).__name__
+            return clean(said, REASON_LIMIT)
         case _:
             return clean(str(error) or type(error).__name__, REASON_LIMIT)
