@@ -1,0 +1,211 @@
+"""People killed in a current event: which predicate, how many, where.
+
+Every count goes to the cheapest predicate around it, so that the injured, the missing and the rescued keep theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from detectors import quantities
+from detectors.candidates import Candidate, judge
+from detectors.patterns import gap_cost, matches
+from detectors.quantities import Quantity
+from detectors.scopes import clause
+from tocsin.records import Certainty, Detection, Evidence, Toll
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detectors.document import Document
+    from detectors.lexicon import Mark
+    from detectors.rules import Rule
+    from detectors.tokens import Sentence
+
+ANCHORS: Final = ("toll", "dead", "dead_many", "corpses", "dying", "dying_plain", "killing", "slaying")
+HEADS_ELSEWHERE: Final = frozenset({"injured", "missing", "animals", "rescued", "detained"})
+PERSON_REACH: Final = 9
+VAGUE_PLURAL: Final = 2
+
+
+def find(document: Document, rule: Rule) -> Iterator[Candidate]:
+    """Candidates of every sentence, main figures and further ones alike; the merge sorts them."""
+    for sentence in document.sentences:
+        anchors = _anchors(sentence)
+        if not anchors:
+            continue
+        figures = _summed(sentence)
+        bound = _bind(sentence, rule, figures, document.language)
+        seen_count = False
+        waiting: list[Mark] = []
+        for anchor in anchors:
+            counts = bound.get((anchor.start, anchor.end), [])
+            for place, count in enumerate(sorted(counts, key=lambda item: item.start)):
+                seen_count = True
+                yield _candidate(document, rule, sentence, anchor, count, notes=_notes(sentence, count, place))
+            if not counts:
+                waiting.append(anchor)
+        if not seen_count:
+            for anchor in waiting:
+                guess = _uncounted(document, sentence, anchor)
+                if guess is not None:
+                    yield _candidate(document, rule, sentence, anchor, guess)
+                    break
+
+
+def _anchors(sentence: Sentence) -> list[Mark]:
+    """Predicates of death, one per place; a toll phrase swallows the dead inside it."""
+    found: list[Mark] = []
+    for mark in sorted(sentence.of(*ANCHORS), key=lambda m: (-(m.end - m.start), ANCHORS.index(m.name), m.start)):
+        if not any(mark.start < other.end and other.start < mark.end for other in found):
+            found.append(mark)
+    return sorted(found, key=lambda mark: mark.start)
+
+
+def _summed(sentence: Sentence) -> list[Quantity]:
+    """The sentence's counts, with `eleven demonstrators and a policeman` put together."""
+    found: list[Quantity] = []
+    joints = {mark.end for mark in sentence.of("and")}
+    more = {mark.start: mark for mark in sentence.of("one_more")}
+    subsets = {mark.end for mark in sentence.of("subset")}
+    for quantity in sentence.quantities:
+        previous = found[-1] if found else None
+        if (
+            previous is not None
+            and quantity.is_exact and previous.is_exact
+            and quantity.start in joints | {j + 1 for j in joints}
+            and previous.head_at < quantity.start <= previous.head_at + 4
+            and not {quantity.head, previous.head} & (HEADS_ELSEWHERE | {"dead", "dead_many", "corpses"})
+            and not subsets & {quantity.start, quantity.start - 1}
+            and not any(text in ",;:." for text in sentence.texts[previous.head_at : quantity.start])
+        ):  # fmt: skip
+            found[-1] = replace(quantities.add(previous, quantity), head=previous.head or quantity.head, head_at=quantity.head_at)
+        else:
+            found.append(quantity)
+    for place, quantity in enumerate(found):
+        mark = more.get(quantity.head_at + 1)
+        if mark is not None and quantity.is_exact:
+            total = quantity.bare + 1
+            found[place] = replace(quantity, min=total, max=total, bare=total, end=mark.end)
+    return found
+
+
+def _bind(sentence: Sentence, rule: Rule, figures: list[Quantity], language: str) -> dict[tuple[int, int], list[Quantity]]:
+    best: dict[int, tuple[float, str, tuple[int, int]]] = {}
+    by_place = {id(quantity): quantity for quantity in figures}
+    original, sentence.quantities = sentence.quantities, figures
+    for pattern in rule.patterns:
+        if pattern.languages and language not in pattern.languages:
+            continue
+        for match in matches(pattern, sentence):
+            count = match.part("count")
+            other = next((span for name, span in match.parts if name != "count"), None)
+            if not isinstance(count, Quantity) or other is None:
+                continue
+            cost = match.cost
+            old = best.get(id(count))
+            if old is None or cost < old[0]:
+                best[id(count)] = cost, pattern.means, (other.start, other.end)
+    sentence.quantities = original
+    anchors = _anchors(sentence)
+    result: dict[tuple[int, int], list[Quantity]] = {}
+    for key, (_, means, span) in best.items():
+        quantity = by_place[key]
+        if means != rule.settings.type or quantity.head in HEADS_ELSEWHERE:
+            continue
+        if quantity.bare == 0:
+            continue
+        owner = next((a for a in anchors if a.start < span[1] and span[0] < a.end), None)
+        if owner is not None:
+            result.setdefault((owner.start, owner.end), []).append(quantity)
+    return result
+
+
+def _notes(sentence: Sentence, count: Quantity, place: int) -> frozenset[str]:
+    notes = set()
+    if any(mark.end in {count.start, count.start - 1} for mark in sentence.of("subset")):
+        notes.add("subset")
+    if any(mark.end in {count.start, count.start - 1} for mark in sentence.of("earlier")):
+        notes.add("earlier")
+    if sentence.of("corrected"):
+        notes.add("corrected")
+    if count.vague and count.rank == VAGUE_PLURAL:
+        notes.add("plural")
+    del place
+    return frozenset(notes)
+
+
+def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity | None:
+    """One person, or `the dead` without a number."""
+    many = Quantity(anchor.start, anchor.end, VAGUE_PLURAL, None, vague=True)
+    low, high = clause(sentence, anchor.start)
+    if anchor.name == "dead_many":
+        return many
+    if anchor.name in {"toll", "corpses"}:
+        return None
+    people = [m for m in sentence.of("people", "forces") if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH]
+    near = [m for m in people if low - 1 <= m.start < high + 1] or people
+    if not near:
+        return None
+    if anchor.name in {"dying_plain", "slaying", "dead"} and not _is_calamity(document, sentence):
+        return None
+    number = _number(sentence, anchor, low, high)
+    person = min(near, key=lambda m: gap_cost(sentence, *sorted((m.start, anchor.start))))
+    if number is None:
+        number = 1 if any(m.start == person.start for m in sentence.of("people_one")) else None
+    if number is None and any(m.start == person.start for m in sentence.of("people_many")):
+        number = VAGUE_PLURAL
+    if number == 1:
+        return Quantity(person.start, person.end, 1, 1)
+    return replace(many, start=person.start, end=person.end) if number == VAGUE_PLURAL else None
+
+
+def _number(sentence: Sentence, anchor: Mark, low: int, high: int) -> int | None:
+    """Singular or plural, by the verb forms of the clause."""
+    best: tuple[float, int] | None = None
+    for name, number in (("singular", 1), ("plural", VAGUE_PLURAL)):
+        for mark in sentence.of(name):
+            if low <= mark.start < high:
+                apart = abs(mark.start - anchor.start)
+                if best is None or apart < best[0]:
+                    best = apart, number
+    return best[1] if best else None
+
+
+def _is_calamity(document: Document, sentence: Sentence) -> bool:
+    return any(
+        name.startswith("cause_") and name != "cause_politics" and marks
+        for other in document.neighbours(sentence)
+        for name, marks in other.marks.items()
+    )
+
+
+def _candidate(
+    document: Document, rule: Rule, sentence: Sentence, anchor: Mark, count: Quantity, *, notes: frozenset[str] = frozenset()
+) -> Candidate:
+    country, place, there = document.where(sentence, anchor.start)
+    evidence: list[Evidence] = [document.evidence(sentence, anchor.start, anchor.end, "deaths")]
+    if anchor.tail:
+        evidence.append(document.evidence(sentence, *anchor.tail, "deaths"))
+    if (count.start, count.end) != (anchor.start, anchor.end):
+        evidence.append(document.evidence(sentence, count.start, max(count.end, count.start + 1), "count"))
+    if place is not None and there is not None:
+        evidence.append(document.evidence(there, place.start, place.end, "country"))
+    detection = Detection(
+        type=rule.settings.type,
+        certainty=Certainty.CONFIRMED,
+        rule=rule.settings.id,
+        severity=rule.settings.severity,
+        evidence=tuple(evidence),
+        country=country,
+        places=document.named_places(sentence, country),
+        happening=document.happening(sentence),
+        toll=Toll(min=count.min, max=count.max, approx=count.approx),
+    )
+    points = [anchor.start] if anchor.tail is None else [anchor.start, anchor.tail[0]]
+    if (count.start, count.end) != (anchor.start, anchor.end) and abs(count.start - anchor.start) < PERSON_REACH + 3:
+        points.append(count.start)
+    if count.vague and count.rank == VAGUE_PLURAL:
+        notes |= {"plural"}
+    return judge(document, rule, detection, sentence, points, notes=notes)

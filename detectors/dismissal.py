@@ -1,0 +1,131 @@
+"""A government, its head or the head of state dismissed, resigned, toppled or voted out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from detectors.candidates import Candidate, judge
+from detectors.patterns import Match, gap_cost, matches
+from detectors.places import ADJECTIVE, INSTITUTION
+from tocsin.records import Certainty, Detection, DismissalKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detectors.document import Document
+    from detectors.patterns import Span
+    from detectors.places import PlaceMark
+    from detectors.rules import Rule
+    from detectors.tokens import Sentence
+
+TARGETS: Final = ("government", "head")
+_OWNER_REACH: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    match: Match
+    target: Span
+    verb: Span
+    cost: float
+
+
+def find(document: Document, rule: Rule) -> Iterator[Candidate]:
+    """The cheapest pattern of every sentence, if its target is the nearest office-holder."""
+    for sentence in document.sentences:
+        if not sentence.of(*TARGETS) and not sentence.of("no_confidence"):
+            continue
+        readings: list[_Reading] = []
+        for pattern in rule.patterns:
+            if pattern.languages and document.language not in pattern.languages:
+                continue
+            for match in matches(pattern, sentence):
+                target = match.part(*TARGETS) or match.parts[0][1]
+                verb = next((span for name, span in match.parts if name not in TARGETS), match.parts[-1][1])
+                readings.append(_Reading(match, target, verb, match.cost))
+        readings.sort(key=lambda reading: reading.cost)
+        for reading in readings:
+            yield _candidate(document, rule, sentence, reading)
+            break
+
+
+def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Reading) -> Candidate:
+    country, place, there = _country(document, sentence, reading.target)
+    verb = reading.verb
+    evidence = [document.evidence(sentence, verb.start, verb.end, "kind")]
+    tail: tuple[int, int] | None = getattr(verb, "tail", None)
+    if tail:
+        evidence.append(document.evidence(sentence, *tail, "kind"))
+    if reading.target is not verb:
+        evidence.append(document.evidence(sentence, reading.target.start, reading.target.end, "government"))
+    if place is not None and there is not None:
+        evidence.append(document.evidence(there, place.start, place.end, "country"))
+    means = reading.match.pattern.means
+    detection = Detection(
+        type=rule.settings.type,
+        certainty=Certainty.CONFIRMED,
+        rule=rule.settings.id,
+        severity=rule.settings.severity,
+        evidence=tuple(evidence),
+        country=country,
+        places=document.named_places(sentence, country),
+        happening="politics",
+        kind=DismissalKind(means) if means in set(DismissalKind) else DismissalKind.DISMISSED,
+    )
+    points = [verb.start, reading.target.start]
+    if tail:
+        points.append(tail[0])
+    reason = _wrong_person(sentence, reading)
+    if reason:
+        return Candidate(detection=detection, sentence=sentence, at=verb.start, rejected=reason)
+    return judge(document, rule, detection, sentence, points)
+
+
+def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
+    """Another office stands nearer to the verb, or the target is somebody's former or deputy office."""
+    verb = reading.verb
+    cost = _distance(sentence, reading.target, verb)
+    for mark in sentence.of("office", "sport_office"):
+        inside = mark.start < reading.target.end and reading.target.start < mark.end
+        if inside or _distance(sentence, mark, verb) < cost:
+            return "other_office"
+    first = reading.target.start
+    for mark in sentence.of("former"):
+        if mark.end <= first <= mark.end + 2:
+            return "former"
+    return None
+
+
+def _distance(sentence: Sentence, span: Span, verb: Span) -> float:
+    spots = [(verb.start, verb.end)]
+    tail: tuple[int, int] | None = getattr(verb, "tail", None)
+    if tail:
+        spots.append(tail)
+    costs = []
+    for start, end in spots:
+        if span.start >= end:
+            costs.append(gap_cost(sentence, end, span.start))
+        elif span.end <= start:
+            costs.append(gap_cost(sentence, span.end, start))
+        else:
+            costs.append(0.0)
+    return min(costs)
+
+
+def _country(document: Document, sentence: Sentence, target: Span) -> tuple[str | None, PlaceMark | None, Sentence | None]:
+    """The adjective or name beside the office, else what the sentence and the article say."""
+    beside = [
+        place for place in sentence.places
+        if 0 <= target.start - place.end <= _OWNER_REACH or 0 <= place.start - target.end <= _OWNER_REACH - 1
+    ]  # fmt: skip
+    if beside:
+        best = min(
+            beside,
+            key=lambda p: (0 if p.kind in (ADJECTIVE, "c") else 1, abs(p.start - target.start)),
+        )
+        return document.resolve(best), best, sentence
+    if sentence.places:
+        best = min(sentence.places, key=lambda p: (p.kind == INSTITUTION, abs(p.start - target.start)))
+        return document.resolve(best), best, sentence
+    return document.where(sentence, target.start)

@@ -1,0 +1,114 @@
+"""An article as sentences with their marks, and what the whole says about one sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from detectors import quantities
+from detectors.places import ADJECTIVE, INSTITUTION
+from tocsin.records import Evidence
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from detectors.lexicon import Lexicon, Mark
+    from detectors.places import Gazetteer, PlaceMark
+    from detectors.tokens import Sentence
+
+
+@dataclass(slots=True, eq=False)
+class Document:
+    """The sentences of one article in reading order; title and text are one text."""
+
+    language: str
+    home: str | None
+    sentences: list[Sentence]
+    fields: dict[str, str]
+    published: datetime | None = None
+    _happening: dict[int, str | None] = field(default_factory=dict)
+
+    def neighbours(self, sentence: Sentence, reach: int = 1) -> list[Sentence]:
+        """The sentence itself and those around it."""
+        at = self.position(sentence)
+        return self.sentences[max(0, at - reach) : at + reach + 1]
+
+    def position(self, sentence: Sentence) -> int:
+        """Where the sentence stands in reading order."""
+        return next(i for i, other in enumerate(self.sentences) if other is sentence)
+
+    def evidence(self, sentence: Sentence, start: int, end: int, proves: str) -> Evidence:
+        """The words *start* to *end* of *sentence*, as they stand in the article."""
+        first, last = sentence.starts[start], sentence.ends[end - 1]
+        return Evidence(
+            field=sentence.field, start=first, end=last, quote=self.fields[sentence.field][first:last], proves=proves
+        )
+
+    def resolve(self, mark: PlaceMark) -> str:
+        """Of several countries with a town of that name, the one that the article names elsewhere."""
+        if len(mark.codes) > 1:
+            others = {p.code for s in self.sentences for p in s.places if len(p.codes) == 1}
+            for code in mark.codes:
+                if code in others:
+                    return code
+        return mark.code
+
+    def where(self, sentence: Sentence, near: int) -> tuple[str | None, PlaceMark | None, Sentence | None]:
+        """The country in which something at word *near* happens: this sentence's, else the nearest sentence's before, else after."""
+        at = self.position(sentence)
+        order = [sentence, *reversed(self.sentences[:at]), *self.sentences[at + 1 :]]
+        for other in order:
+            places = other.places
+            if not places:
+                continue
+            middle = near if other is sentence else 0
+            best = min(places, key=lambda place: _awkwardness(place, middle))
+            return self.resolve(best), best, other
+        return None, None, None
+
+    def main_country(self, *, but: frozenset[str] = frozenset()) -> str | None:
+        """The country that the article names most often."""
+        counts = Counter(self.resolve(p) for s in self.sentences for p in s.places)
+        ranked = [code for code, _ in counts.most_common() if code not in but]
+        return ranked[0] if ranked else None
+
+    def named_places(self, sentence: Sentence, country: str | None) -> tuple[str, ...]:
+        """Cities and regions of *country* in and around *sentence*."""
+        found = [
+            place.name
+            for other in self.neighbours(sentence)
+            for place in other.places
+            if place.kind in "kmtr" and self.resolve(place) == country
+        ]
+        return tuple(dict.fromkeys(found))
+
+    def happening(self, sentence: Sentence) -> str | None:
+        """The cause that the words of the sentence, else of the whole, speak of."""
+        at = self.position(sentence)
+        for other in [sentence, *self.sentences[:at][::-1], *self.sentences[at + 1 :]]:
+            marks = [mark for name, ms in other.marks.items() if name.startswith("cause_") for mark in ms]
+            if marks:
+                return min(marks, key=lambda mark: mark.start).name.removeprefix("cause_")
+        return None
+
+
+def _awkwardness(place: PlaceMark, near: int) -> tuple[int, int]:
+    rank = 0 if place.located and place.kind != ADJECTIVE else 1
+    if place.kind == ADJECTIVE:
+        rank = 1 if place.located else 2
+    if place.kind == INSTITUTION:
+        rank = 3
+    return rank, abs(place.start - near)
+
+
+def annotate(sentence: Sentence, lexicon: Lexicon, gazetteer: Gazetteer) -> None:
+    """Fill a sentence's marks, places and quantities."""
+    lexicon.mark(sentence)
+    sentence.places = gazetteer.mark(sentence)
+    sentence.quantities = quantities.read(sentence)
+
+
+def covers(mark: Mark, at: int) -> bool:
+    """Word *at* belongs to the mark, its far part included."""
+    return mark.start <= at < mark.end or (mark.tail is not None and mark.tail[0] <= at < mark.tail[1])

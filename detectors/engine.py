@@ -1,0 +1,231 @@
+"""Everything that reads articles, built once per process from data: `prepare(config)`, then `read(engine, article)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from ahocorasick_rs import AhoCorasick
+
+from detectors import deaths, dismissal, troops
+from detectors.candidates import Candidate, judge
+from detectors.document import Document, annotate
+from detectors.languages import language_of
+from detectors.lexicon import Lexicon
+from detectors.merge import merged
+from detectors.places import Gazetteer
+from detectors.rules import Rule, compiled
+from detectors.settings import LexiconSettings, RuleFile, RuleSettings
+from detectors.tokens import fold, split
+from tocsin import yamlfile
+from tocsin.records import Article, Certainty, Detection, Mention, Reading, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from detectors.tokens import Sentence
+
+LEAD_CHARS: Final = 400
+TEXT_CHARS: Final = 40_000  # the news stands at the top; what is longer is a ticker or a dossier
+PLACE_FREE_HITS: Final = 40
+_FINDERS: Final = {"deaths": deaths.find, "foreign_troops": troops.find, "government_dismissal": dismissal.find}
+_TRIGGERS: Final = {
+    "deaths": deaths.ANCHORS,
+    "foreign_troops": ("forces", "actor_forces"),
+    "government_dismissal": ("dismissing", "resigning", "toppling", "no_confidence", "falling"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorsConfig:
+    """What a child process needs to read articles; travels by pickle. `version` is a digest of the content."""
+
+    rules: tuple[RuleSettings, ...]
+    lexicons: tuple[LexiconSettings, ...]
+    version: str
+
+    @classmethod
+    def load(cls, config: Path, *more: Path) -> DetectorsConfig:
+        """Read `rules/*.yaml` and `lexicons/*.yaml` under *config*; a file of the same name under *more* replaces it.
+
+        Raises:
+            SettingsInvalid: with every mistake as file:line:col.
+        """
+        rules: list[RuleSettings] = []
+        for path in _overlaid("rules", config, *more):
+            rules += yamlfile.validate(RuleFile, yamlfile.load(path)).rules
+        lexicons = [
+            yamlfile.validate(LexiconSettings, yamlfile.load(path)) for path in _overlaid("lexicons", config, *more)
+        ]
+        return cls.of(rules, lexicons)
+
+    @classmethod
+    def of(cls, rules: Sequence[RuleSettings], lexicons: Sequence[LexiconSettings]) -> DetectorsConfig:
+        """Put parts together; the version is that of their content."""
+        parts = [model.model_dump_json() for model in (*rules, *lexicons)]
+        return cls(rules=tuple(rules), lexicons=tuple(lexicons), version=digest("detectors-1", *parts))
+
+
+def _overlaid(folder: str, *roots: Path) -> list[Path]:
+    found: dict[str, Path] = {}
+    for root in roots:
+        for path in sorted((root / folder).glob("*.yaml")):
+            found[path.name] = path
+    return [found[name] for name in sorted(found)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examined:
+    """One article with all that was thought about it; for the explanation."""
+
+    document: Document | None
+    language: str | None
+    candidates: tuple[Candidate, ...]
+    detections: tuple[Detection, ...]
+
+
+class Tongue:
+    """One language made ready, on its first article."""
+
+    def __init__(self, settings: LexiconSettings, rules: Sequence[Rule]) -> None:
+        self.settings = settings
+        self._rules = rules
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """The compiled classes."""
+        return Lexicon(self.settings)
+
+    @cached_property
+    def gazetteer(self) -> Gazetteer:
+        """The places."""
+        return Gazetteer(self.settings.language, self.settings)
+
+    @cached_property
+    def prefilter(self) -> AhoCorasick:
+        """Letters without which no pattern rule can match."""
+        names = {name for rule in self._rules for name in _TRIGGERS.get(rule.settings.type, ())}
+        return AhoCorasick(sorted(self.lexicon.triggers(names)) or ["\x00"])
+
+    def may_tell(self, text: str) -> bool:
+        """A quick look whether reading closely can find anything."""
+        return bool(self.prefilter.find_matches_as_indexes(text))
+
+
+class Engine:
+    """Compiled rules and languages. Holds no state that an article changes, but for remembered words."""
+
+    def __init__(self, config: DetectorsConfig) -> None:
+        self.version = config.version
+        self.rules = tuple(compiled(rule) for rule in config.rules)
+        self._patterned = tuple(rule for rule in self.rules if rule.patterns)
+        self._worded = tuple(rule for rule in self.rules if rule.keywords or rule.query)
+        self._coded = tuple(rule for rule in self.rules if rule.function)
+        self.tongues = {settings.language: Tongue(settings, self._patterned) for settings in config.lexicons}
+        self._known = frozenset(self.tongues)
+        self._plain = LexiconSettings(language="xx")
+
+    def examine(
+        self, fields: Mapping[str, str], *, language: str | None, published: object = None, article: Article | None = None,
+        closely: bool = False,
+    ) -> Examined:  # fmt: skip
+        """Read the fields (title, summary, text) as one text. *closely* reads even what the prefilter passes over."""
+        fields = {name: text[:TEXT_CHARS] for name, text in fields.items() if text}
+        whole = "\n".join(fields.values())
+        spoken = language_of(whole, prior=language, known=self._known)
+        tongue = self.tongues.get(spoken or "")
+        close = tongue is not None and (closely or tongue.may_tell(fold(whole, spoken or "")))
+        candidates: list[Candidate] = []
+        document: Document | None = None
+        if close or self._worded:
+            document = self._document(fields, spoken, tongue if close else None, published)
+        if close and document is not None:
+            for rule in self._patterned:
+                if not rule.settings.languages or spoken in rule.settings.languages:
+                    candidates += _FINDERS[rule.settings.type](document, rule)
+        if document is not None:
+            candidates += self._by_words(document, spoken)
+        detections = merged(candidates)
+        if article is not None:
+            for rule in self._coded:
+                if rule.function is not None:
+                    detections += rule.function(article)
+        return Examined(
+            document=document, language=spoken or language, candidates=tuple(candidates), detections=tuple(detections)
+        )
+
+    def _document(self, fields: Mapping[str, str], spoken: str | None, tongue: Tongue | None, published: object) -> Document:
+        sentences: list[Sentence] = []
+        abbreviations = frozenset(tongue.settings.abbreviations) if tongue else frozenset()
+        for name, text in fields.items():
+            sentences += split(text, field=name, language=spoken or "", abbreviations=abbreviations)
+        if tongue is not None:
+            for sentence in sentences:
+                annotate(sentence, tongue.lexicon, tongue.gazetteer)
+        home = tongue.settings.home if tongue else None
+        when = published if hasattr(published, "year") else None
+        return Document(language=spoken or "", home=home, sentences=sentences, fields=dict(fields), published=when)  # type: ignore[arg-type]  # hasattr does not narrow
+
+    def _by_words(self, document: Document, spoken: str | None) -> Iterable[Candidate]:
+        for rule in self._worded:
+            if rule.settings.languages and spoken not in rule.settings.languages:
+                continue
+            found = rule.keywords.find(document) if rule.keywords else rule.query.find(document) if rule.query else []
+            if not found:
+                continue
+            tongue = self.tongues.get(spoken or "")
+            if tongue is not None and not any(s.marks or s.places for s in document.sentences):
+                for sentence in document.sentences:
+                    annotate(sentence, tongue.lexicon, tongue.gazetteer)
+            first, start, end = found[0]
+            country, place, there = document.where(first, start)
+            shown = [document.evidence(s, a, b, "words") for s, a, b in found[:PLACE_FREE_HITS]]
+            if place is not None and there is not None:
+                shown.append(document.evidence(there, place.start, place.end, "country"))
+            detection = Detection(
+                type=rule.settings.type, certainty=Certainty.CONFIRMED, rule=rule.settings.id, severity=rule.settings.severity,
+                evidence=tuple(dict.fromkeys(shown)), country=country, places=document.named_places(first, country),
+            )  # fmt: skip
+            yield judge(document, rule, detection, first, [start, end - 1])
+
+
+def prepare(config: DetectorsConfig) -> Engine:
+    """Build the engine; what a worker child runs once."""
+    return Engine(config)
+
+
+def read(engine: Engine, article: Article) -> Reading:
+    """All that one revision states. A detection without a place takes the feed's country as a marked guess."""
+    fields = {"title": article.title}
+    if article.summary and not article.text.startswith(article.summary[:200]):
+        fields["summary"] = article.summary
+    fields["text"] = article.text
+    found = engine.examine(
+        fields, language=article.language, published=article.published_at or article.seen_at, article=article
+    )
+    detections = tuple(
+        replace(d, country=article.country, country_guessed=True) if d.country is None and article.country and not d.denied else d
+        for d in found.detections
+    )
+    return Reading(
+        article=article.id,
+        revision=article.revision,
+        supersedes=article.supersedes,
+        rules=engine.version,
+        mention=Mention(
+            feed=article.feed,
+            source=article.source,
+            language=found.language,
+            url=article.url,
+            title=article.title,
+            lead=(article.summary or article.text)[:LEAD_CHARS],
+            published_at=article.published_at,
+            seen_at=article.seen_at,
+            backfill=article.backfill,
+        ),
+        detections=detections,
+    )
+
+

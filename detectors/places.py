@@ -1,0 +1,151 @@
+"""Countries by name, adjective, capital, town, region and institution; `detectors/data` holds them by language.
+
+A small town counts only after a word like `in` or `bei`, because half of them are surnames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from detectors.tokens import fold, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from detectors.settings import LexiconSettings
+    from detectors.tokens import Sentence
+
+COUNTRY, CAPITAL, CITY, TOWN, REGION, ADJECTIVE, INSTITUTION = "ckmtrai"
+_LONGEST_ENDING: Final = 16
+_SHORTEST_START: Final = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaceMark:
+    """Words `start`..`end` name a place in one of `codes` (the likeliest first); `into` says that a preposition of direction stands before."""
+
+    start: int
+    end: int
+    codes: tuple[str, ...]
+    kind: str
+    name: str
+    into: bool = False
+    located: bool = False
+
+    @property
+    def code(self) -> str:
+        """The likeliest country."""
+        return self.codes[0]
+
+
+_Entry = tuple[tuple[str, ...], tuple[str, ...], str]
+
+
+class Gazetteer:
+    """The places of one language."""
+
+    def __init__(self, language: str, settings: LexiconSettings) -> None:
+        self.language = language
+        self._names, self._starts = _shipped(language)
+        self._own_names: dict[str, list[_Entry]] = {}
+        self._own_starts: dict[str, tuple[str, str]] = {}
+        for code, entries in settings.places.items():
+            for entry in entries:
+                if entry.endswith("*"):
+                    self._own_starts[fold(entry[:-1], language)] = (code, REGION)
+                    continue
+                texts, _ = words(entry, language)
+                self._own_names.setdefault(texts[0], []).append((tuple(texts[1:]), (code,), REGION))
+        for code, entries in settings.adjectives.items():
+            for entry in entries:
+                self._own_starts[fold(entry.removesuffix("*"), language)] = (code, ADJECTIVE)
+        self._genitive_s = language == "de"
+        self._clitics = settings.clitics
+
+    def mark(self, sentence: Sentence) -> list[PlaceMark]:
+        """Find the places of *sentence*, the longest name first."""
+        found: list[PlaceMark] = []
+        into = {mark.end for mark in sentence.of("into")}
+        near = {mark.end for mark in sentence.of("located")} | into
+        actors = {i for name, marks in sentence.marks.items() if name.startswith("actor:") for m in marks for i in range(m.start, m.end)}
+        i, size = 0, len(sentence)
+        while i < size:
+            hit = self._at(sentence, i)
+            if hit is None or i in actors:
+                i += 1
+                continue
+            end, codes, kind = hit
+            located = bool(near & {i, i - 1}) or (i > 1 and i - 2 in near and not sentence.texts[i - 1][0].isalnum())
+            if kind == TOWN and not located and not self._is_capped_headline(sentence, i, end):
+                i += 1
+                continue
+            start = into & {i, i - 1, i - 2}
+            found.append(
+                PlaceMark(i, end, codes, kind, " ".join(sentence.texts[i:end]), into=bool(start), located=located)
+            )
+            i = end
+        return found
+
+    @staticmethod
+    def _is_capped_headline(sentence: Sentence, i: int, end: int) -> bool:
+        """`Katowice: dwie osoby …`: a town that opens a sentence and is followed by a colon."""
+        return i == 0 and end < len(sentence) and sentence.texts[end] in ":–—,"
+
+    def _at(self, sentence: Sentence, i: int) -> tuple[int, tuple[str, ...], str] | None:
+        text, low = sentence.texts[i], sentence.lows[i]
+        if not text[0].isalpha():
+            return None
+        best: tuple[int, tuple[str, ...], str] | None = None
+        forms = [text]
+        if self._genitive_s and text.endswith("s") and len(text) > 4:
+            forms.append(text[:-1])
+        for clitic in self._clitics:
+            if text.startswith(clitic) and len(text) > len(clitic) + 2:
+                forms.append(text[len(clitic) :])
+        for form in forms:
+            for table in (self._own_names, self._names):
+                for rest, codes, kind in table.get(form, ()):
+                    end = i + 1 + len(rest)
+                    if (best is None or end > best[0]) and _follows(sentence.texts, i + 1, rest, genitive=self._genitive_s):
+                        best = (end, codes, kind)
+        if best is not None:
+            return best
+        for cut in range(min(len(low), _LONGEST_ENDING), _SHORTEST_START - 1, -1):
+            start = self._own_starts.get(low[:cut]) or self._starts.get(low[:cut])
+            if start is not None and (start[1] == ADJECTIVE or text[0].isupper()):
+                if self.language == "en" and not text[0].isupper():
+                    return None
+                return i + 1, (start[0],), start[1]
+        return None
+
+
+def _follows(texts: list[str], at: int, rest: tuple[str, ...], *, genitive: bool) -> bool:
+    if not rest:
+        return True
+    there = texts[at : at + len(rest)]
+    if tuple(there) == rest:
+        return True
+    return genitive and tuple(there[:-1]) == rest[:-1] and there[-1:] == [rest[-1] + "s"]
+
+
+@lru_cache(maxsize=16)
+def _shipped(language: str) -> tuple[Mapping[str, list[_Entry]], Mapping[str, tuple[str, str]]]:
+    names: dict[str, list[_Entry]] = {}
+    starts: dict[str, tuple[str, str]] = {}
+    source = resources.files("detectors") / "data" / f"places.{language}.tsv"
+    if not source.is_file():
+        return names, starts
+    for line in source.read_text(encoding="utf-8").splitlines():
+        name, codes, kind = line.split("\t")
+        if name.endswith("*"):
+            starts[fold(name[:-1], language)] = (codes[:2], kind)
+            continue
+        texts = [name] if name.isalpha() else words(name, language)[0]
+        names.setdefault(texts[0], []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
+        if kind == ADJECTIVE and name[0].isupper() is False:
+            capital = texts[0][0].upper() + texts[0][1:]
+            names.setdefault(capital, []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
+    return names, starts

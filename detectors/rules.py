@@ -1,0 +1,69 @@
+"""Rules ready to run: patterns compiled, words and queries parsed, entry points found."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from detectors import patterns
+from detectors.keywords import Keywords
+from detectors.query import Query
+from tocsin.errors import Problem, SettingsInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from detectors.patterns import Pattern
+    from detectors.settings import RuleSettings
+    from tocsin.records import Article, Detection
+
+DENIALS: Final = frozenset({"denied", "negated"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One rule, compiled; exactly one of the four ways is set."""
+
+    settings: RuleSettings
+    patterns: tuple[Pattern, ...] = ()
+    keywords: Keywords | None = None
+    query: Query | None = None
+    function: Callable[[Article], list[Detection]] | None = None
+    denials: frozenset[str] = DENIALS
+
+
+def compiled(settings: RuleSettings, *, file: str = "") -> Rule:
+    """Compile one rule.
+
+    Raises:
+        SettingsInvalid: a query, pattern or entry point is wrong; the message has the rule and the column.
+    """
+    try:
+        return Rule(
+            settings,
+            patterns=tuple(
+                patterns.parse(p.find, cost=p.cost, means=p.means or settings.type, languages=p.languages)
+                for p in settings.patterns
+            ),
+            keywords=Keywords(settings.keywords) if settings.keywords else None,
+            query=Query(settings.query) if settings.query is not None else None,
+            function=_entry_point(settings.python) if settings.python else None,
+        )
+    except ValueError as error:
+        where = file or f"rule {settings.id!r}"
+        problem = Problem(file=where, line=1, column=1, message=f"rule {settings.id!r}: {error}")
+        raise SettingsInvalid([problem]) from error
+
+
+def _entry_point(name: str) -> Callable[[Article], list[Detection]]:
+    module_name, _, function_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(f"python: no module {module_name!r}: {error}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ValueError(f"python: {module_name!r} has no function {function_name!r}")  # noqa: TRY004  one fate for all mistakes of a rule
+    found: Callable[[Article], list[Detection]] = function
+    return found

@@ -1,0 +1,118 @@
+"""Whether a statement is asserted at all: negated, feared, denied, long ago, a film … in the manner of ConText.
+
+A cue of a scope reaches forward or backward a few words, over its clause, its sentence, the sentences around or the document.
+Terminators (but, sondern, а) and clause borders end the first two; `pseudo` phrases hide cues inside them.
+Source: Harkema et al., ConText, J. Biomed. Inform. 42(5), 2009.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from detectors.lexicon import SCOPE
+
+if TYPE_CHECKING:
+    from detectors.document import Document
+    from detectors.lexicon import Mark
+    from detectors.tokens import Sentence
+
+WORDS_AHEAD: Final = 9
+_BORDERS: Final = frozenset(",;:!?()–—")
+_HARD_BORDERS: Final = frozenset(";!?()")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cue:
+    """The words that put a statement into a scope."""
+
+    scope: str
+    sentence: Sentence
+    mark: Mark | None
+
+
+def scopes_of(document: Document, sentence: Sentence, points: list[int]) -> dict[str, Cue]:
+    """Every scope that covers one of the words *points* of *sentence*, with its cue."""
+    found: dict[str, Cue] = {}
+    for name, marks in sentence.marks.items():
+        if not name.startswith(SCOPE):
+            continue
+        scope, reach = name.removeprefix(SCOPE).split(":")
+        if scope in found:
+            continue
+        for mark in marks:
+            if any(_reaches(sentence, mark, reach, point) for point in points):
+                found[scope] = Cue(scope, sentence, mark)
+                break
+    _from_elsewhere(document, sentence, found)
+    if sentence.is_question:
+        found.setdefault("question", Cue("question", sentence, None))
+    past = _past_year(document, sentence, points)
+    if past is not None:
+        found.setdefault("background", Cue("background", sentence, None))
+    return found
+
+
+def _from_elsewhere(document: Document, sentence: Sentence, found: dict[str, Cue]) -> None:
+    here = document.position(sentence)
+    for at, other in enumerate(document.sentences):
+        if other is sentence:
+            continue
+        opening = at == 0 or (at == 1 and document.sentences[0].field == "title") or other.field == "title"
+        for name, marks in other.marks.items():
+            if not name.startswith(SCOPE):
+                continue
+            scope, reach = name.removeprefix(SCOPE).split(":")
+            if (reach == "document" and (opening or abs(at - here) <= 1)) or (reach == "around" and abs(at - here) <= 1):
+                found.setdefault(scope, Cue(scope, other, marks[0]))
+
+
+def _reaches(sentence: Sentence, mark: Mark, reach: str, point: int) -> bool:
+    if reach in {"sentence", "around", "document"}:
+        return True
+    if reach == "clause":
+        low, high = clause(sentence, mark.start)
+        return low <= point < high or (mark.tail is not None and low <= point <= mark.tail[1])
+    if mark.start <= point < mark.end:
+        return True
+    terminators = {terminator.start for terminator in sentence.of("terminators")}
+    if reach == "forward":
+        span = range(mark.end, point)
+        return mark.end <= point <= mark.end + WORDS_AHEAD and not _cut(sentence, span, terminators)
+    span = range(point + 1, mark.start)
+    return point < mark.start <= point + 1 + WORDS_AHEAD and not _cut(sentence, span, terminators)
+
+
+def _cut(sentence: Sentence, span: range, terminators: set[int]) -> bool:
+    return any(sentence.texts[i] in _BORDERS or i in terminators for i in span)
+
+
+def clause(sentence: Sentence, at: int) -> tuple[int, int]:
+    """The words between the commas around word *at*; a comma inside a number of words without a verb still cuts."""
+    low = at
+    while low > 0 and sentence.texts[low - 1] not in _BORDERS:
+        low -= 1
+    high = at
+    while high < len(sentence) and sentence.texts[high] not in _BORDERS:
+        high += 1
+    return low, high
+
+
+def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int | None:
+    """A year in the clause that is not the year of publication makes it background."""
+    years = [i for i, text in enumerate(sentence.texts) if len(text) == 4 and text.isdigit() and 1800 <= int(text) <= 2100]
+    for at in years:
+        if document.published is not None and int(sentence.texts[at]) >= document.published.year:
+            continue
+        if any(q.start <= at < q.end for q in sentence.quantities):
+            continue
+        low, high = clause(sentence, at)
+        if any(low <= point < high for point in points) or any(abs(point - at) <= WORDS_AHEAD for point in points):
+            return at
+    return None
+
+
+def hard_border_between(sentence: Sentence, first: int, second: int) -> bool:
+    """A semicolon, bracket or the like stands between two words."""
+    low, high = sorted((first, second))
+    return any(text in _HARD_BORDERS for text in sentence.texts[low:high])

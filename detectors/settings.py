@@ -1,0 +1,115 @@
+"""What an operator writes for this room: `config/rules/*.yaml` and `config/lexicons/<language>.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+from tocsin.records import Certainty, Severity  # noqa: TC001  pydantic reads the annotations at run time
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+Scope = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")]
+Reach = Literal["forward", "backward", "clause", "sentence", "around", "document"]
+
+BUILT_IN = ("deaths", "foreign_troops", "government_dismissal")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KeywordSettings(_Settings):
+    """Words and phrases; a trailing `*` takes every ending. `all` and `none` speak of the whole article."""
+
+    any: tuple[Word, ...] = ()
+    all: tuple[Word, ...] = ()
+    none: tuple[Word, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.any and not self.all:
+            raise ValueError("needs words under `any` or `all`")
+        return self
+
+
+class PatternSettings(_Settings):
+    """One order of lexicon classes that makes a candidate, as `count ~3 dead`; see docs/detection.md for the grammar.
+
+    The cheapest pattern (words in the gaps + `cost`) gets a count. `means` other than the rule's type takes the count away
+    from it: `count ~8 injured` with `means: injured`.
+    """
+
+    find: Word
+    cost: Annotated[float, Field(ge=0, le=100)] = 0
+    means: str | None = None
+    languages: tuple[Language, ...] = ()
+
+
+class RuleTestSettings(_Settings):
+    """A text, and what the rule must find in it: of each event, the attributes that are named."""
+
+    language: Language | None = None
+    title: str = ""
+    text: str = ""
+    published: str | None = None
+    expect: tuple[dict[str, object], ...] = ()
+
+
+class RuleSettings(_Settings):
+    """One rule. Exactly one of `patterns`, `query`, `keywords` and `python` says what it looks for."""
+
+    id: Id
+    type: Id
+    lexicons: tuple[Scope, ...] = ()
+    patterns: tuple[PatternSettings, ...] = ()
+    query: str | None = None
+    keywords: KeywordSettings | None = None
+    python: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
+    unless: tuple[Scope, ...] = ()
+    lower: dict[Scope, Certainty] = {}
+    severity: Severity | None = None
+    languages: tuple[Language, ...] = ()
+    tests: tuple[RuleTestSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _looks_in_one_way(self) -> Self:
+        ways = [bool(self.patterns), self.query is not None, self.keywords is not None, self.python is not None]
+        if sum(ways) != 1:
+            raise ValueError("needs exactly one of `patterns`, `query`, `keywords` and `python`")
+        if self.patterns and self.type not in BUILT_IN:
+            raise ValueError(f"`patterns` are for the types {', '.join(BUILT_IN)}; use `query` or `keywords`")
+        return self
+
+
+class RuleFile(_Settings):
+    """One file of `config/rules/`."""
+
+    rules: tuple[RuleSettings, ...] = ()
+
+
+class LexiconSettings(_Settings):
+    """What this house knows of one language.
+
+    An entry is one word or several: `dead`, `kasach*`, `*opfer`, `=Tote` (as written, capitals count),
+    `brach|brachten ~10 um` (alternatives; up to ten words between), `vor # Jahren` (# is any number), and `!total*` keeps a word
+    out of its class.
+    """
+
+    language: Language
+    home: str | None = None
+    clitics: tuple[str, ...] = ()
+    abbreviations: tuple[str, ...] = ()
+    tens_and_units: str | None = None
+    numbers: dict[str, int] = {}
+    approximate: dict[str, int] = {}
+    vague: dict[str, int] = {}
+    ranges: dict[str, tuple[int, int]] = {}
+    classes: dict[Scope, tuple[Word, ...]] = {}
+    scopes: dict[Scope, dict[Reach, tuple[Word, ...]]] = {}
+    actors: dict[str, tuple[Word, ...]] = {}
+    places: dict[str, tuple[Word, ...]] = {}
+    adjectives: dict[str, tuple[Word, ...]] = {}

@@ -1,0 +1,146 @@
+"""Words with their places in the text, gathered into sentences.
+
+A hyphen inside a word parts it (`UN-Sicherheitsrat` is two words), an apostrophe too (`l'Intérieur`, `İdlib'deki`), so that
+lexicons and place names see the parts that languages glue together.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detectors.lexicon import Mark
+    from detectors.places import PlaceMark
+    from detectors.quantities import Quantity
+
+_MARKS: Final = "\u0300-\u036f\u064b-\u0652\u0670"
+_TOKEN: Final = re.compile(
+    r"(?:[A-Z]\.){2,}"
+    r"|\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?"
+    r"|\d+(?:[.,]\d+)?"
+    rf"|(?:[^\W\d_]|[{_MARKS}])+"
+    r"|[^\w\s]"
+    r"|\n"
+)
+_ENDS: Final = frozenset(".!?…؟")
+_CLOSERS: Final = frozenset("\"'”“’»)]›")
+_DROPPED: Final = {ord("ё"): "е", ord("ـ"): None} | {
+    code: None for span in ((0x064B, 0x0653), (0x0670, 0x0671)) for code in range(*span)
+}
+_HYPHENS: Final = frozenset("-‐‑'’")
+TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
+
+
+def fold(text: str, language: str = "") -> str:
+    """The form under which words are compared: lower case, Russian ё as е, no Arabic vowel signs."""
+    if language == "tr":
+        text = text.replace("İ", "i").replace("I", "ı")
+    return text.lower().translate(_DROPPED)
+
+
+@dataclass(slots=True, eq=False)
+class Sentence:
+    """One sentence of one field, as parallel lists of words; `marks`, `places` and `quantities` are filled by others."""
+
+    field: str
+    index: int
+    texts: list[str]
+    lows: list[str]
+    starts: list[int]
+    ends: list[int]
+    paragraph: int = 0
+    marks: dict[str, list[Mark]] = field(default_factory=dict)
+    places: list[PlaceMark] = field(default_factory=list)
+    quantities: list[Quantity] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def is_question(self) -> bool:
+        """The sentence ends in a question mark, quotation marks aside."""
+        return any(text in "?؟" for text in self.texts[-3:])
+
+    def of(self, *names: str) -> list[Mark]:
+        """All marks of these classes, in the order of the text."""
+        if len(names) == 1:
+            return self.marks.get(names[0], [])
+        return sorted((mark for name in names for mark in self.marks.get(name, ())), key=lambda mark: mark.start)
+
+
+def split(text: str, *, field: str, language: str, abbreviations: frozenset[str]) -> Iterator[Sentence]:
+    """Cut *text* into sentences; a line break always ends one."""
+    index = paragraph = 0
+    found = list(_TOKEN.finditer(text))
+    run: list[re.Match[str]] = []
+    for place, match in enumerate(found):
+        token = match.group()
+        if token == "\n":
+            if run:
+                yield _sentence(run, field, index, paragraph, language)
+                index, run = index + 1, []
+            paragraph += 1
+            continue
+        if token in _HYPHENS and _is_glued(found, place):
+            continue
+        run.append(match)
+        if len(run) >= TOKENS_A_SENTENCE or _ends_here(found, place, run, abbreviations, text):
+            yield _sentence(run, field, index, paragraph, language)
+            index, run = index + 1, []
+    if run:
+        yield _sentence(run, field, index, paragraph, language)
+
+
+def words(text: str, language: str = "") -> tuple[list[str], list[str]]:
+    """The words of a short text, as written and folded; the same cutting as in articles."""
+    found = list(_TOKEN.finditer(text))
+    kept = [m.group() for i, m in enumerate(found) if m.group() not in _HYPHENS or not _is_glued(found, i)]
+    return kept, [fold(word, language) for word in kept]
+
+
+def _is_glued(found: list[re.Match[str]], place: int) -> bool:
+    here = found[place]
+    before = place > 0 and found[place - 1].end() == here.start() and found[place - 1].group()[-1:].isalnum()
+    after = place + 1 < len(found) and found[place + 1].start() == here.end() and found[place + 1].group()[:1].isalnum()
+    return before and after
+
+
+def _ends_here(
+    found: list[re.Match[str]], place: int, run: list[re.Match[str]], abbreviations: frozenset[str], text: str
+) -> bool:
+    token = found[place].group()
+    closing = token in _CLOSERS and len(run) > 1 and run[-2].group() in _ENDS
+    if token not in _ENDS and not closing:
+        return False
+    if place + 1 >= len(found):
+        return True
+    following = found[place + 1]
+    if following.start() == found[place].end():
+        return False
+    first = following.group()[:1]
+    if not (first.isupper() or first.isdigit() or first in "\"'„“«»‹(¿¡–—" or "\u0600" <= first <= "\u06ff"):
+        return False
+    if token == "." and len(run) > 1 and not closing:
+        previous = run[-2].group()
+        if (len(previous) == 1 and previous.isupper()) or previous.lower() in abbreviations:
+            return False
+        if previous.isdigit() and len(previous) <= 2 and first.isalpha() and run[-2].end() == found[place].start():
+            return text[following.start() : following.start() + 1].islower()
+    return True
+
+
+def _sentence(run: list[re.Match[str]], field_: str, index: int, paragraph: int, language: str) -> Sentence:
+    texts = [match.group() for match in run]
+    return Sentence(
+        field=field_,
+        index=index,
+        texts=texts,
+        lows=[fold(text, language) for text in texts],
+        starts=[match.start() for match in run],
+        ends=[match.end() for match in run],
+        paragraph=paragraph,
+    )

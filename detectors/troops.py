@@ -1,0 +1,222 @@
+"""Soldiers of one state or alliance sent, arriving or crossing into another country: who, and where to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from detectors.candidates import Candidate, judge
+from detectors.patterns import matches
+from detectors.places import ADJECTIVE, CAPITAL, CITY, COUNTRY, INSTITUTION, TOWN
+from tocsin.records import Certainty, Detection, Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detectors.document import Document
+    from detectors.lexicon import Mark
+    from detectors.patterns import Match
+    from detectors.places import PlaceMark
+    from detectors.rules import Rule
+    from detectors.tokens import Sentence
+
+ALLIANCES: Final = frozenset({"NATO", "UN", "AU", "ECOWAS", "EU", "GCC", "CSTO", "SADC", "EAC", "G5", "MNJTF", "SCO"})
+_AFTER_REACH: Final = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Actor:
+    code: str
+    alliance: bool
+    start: int
+    end: int
+
+
+def find(document: Document, rule: Rule) -> Iterator[Candidate]:
+    """One candidate a sentence that tells of a movement."""
+    for sentence in document.sentences:
+        found = [match for pattern in rule.patterns for match in matches(pattern, sentence)
+                 if not pattern.languages or document.language in pattern.languages]  # fmt: skip
+        if found:
+            yield _candidate(document, rule, sentence, min(found, key=lambda match: match.cost))
+
+
+def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match) -> Candidate:
+    move = match.part("sending", "arriving", "sending_of", "reinforcing") or match.parts[0][1]
+    forces = match.part("forces", "actor_forces") or match.parts[0][1]
+    target = _target(document, sentence, move.start, forces.start)
+    to = document.resolve(target) if target else None
+    land = next(iter(sentence.of("that_country")), None)
+    senders = _senders(document, sentence, target, forces.start)
+    states = frozenset(actor.code for actor in senders if not actor.alliance)
+    if to is None and land is not None:
+        to = document.main_country(but=states)
+    border = sentence.of("at_border")
+    alliances = {actor.code for actor in senders if actor.alliance}
+    if to is not None and to in states and len(states) + len(alliances) > 1:
+        senders = [actor for actor in senders if actor.alliance or actor.code != to]
+    guessed = False
+    if not senders:
+        senders, guessed = _elsewhere(document, sentence, to), True
+    if to is None:
+        to = _place_elsewhere(document, sentence, {actor.code for actor in senders if not actor.alliance})
+    evidence = [
+        document.evidence(sentence, forces.start, forces.end, "troops"),
+        document.evidence(sentence, move.start, move.end, "movement"),
+    ]
+    if target is not None:
+        evidence.append(document.evidence(sentence, target.start, target.end, "to"))
+    if not guessed:
+        evidence += [document.evidence(sentence, actor.start, actor.end, f"from:{actor.code}") for actor in senders]
+    detection = Detection(
+        type=rule.settings.type,
+        certainty=Certainty.CONFIRMED,
+        rule=rule.settings.id,
+        severity=rule.settings.severity,
+        evidence=tuple(evidence),
+        country=to,
+        places=document.named_places(sentence, to),
+        happening=document.happening(sentence),
+        senders=tuple(
+            Sender(code=code, alliance=alliance, certainty=Certainty.CONFIRMED)
+            for code, alliance in dict.fromkeys((actor.code, actor.alliance) for actor in senders)
+        ),
+    )
+    points = [move.start, forces.start]
+    tail: tuple[int, int] | None = getattr(move, "tail", None)
+    if tail:
+        points.append(tail[0])
+    judged = judge(document, rule, detection, sentence, points)
+    if judged.rejected is None:
+        reason = _reason_against(detection, has_border=bool(border), guessed=guessed)
+        if reason:
+            return Candidate(detection=detection, sentence=sentence, at=move.start, rejected=reason)
+    return judged
+
+
+def _reason_against(detection: Detection, *, has_border: bool, guessed: bool) -> str | None:
+    states = {sender.code for sender in detection.senders if not sender.alliance}
+    alliances = {sender.code for sender in detection.senders if sender.alliance}
+    if not states and not alliances:
+        return "no_foreign_sender"
+    if detection.country is not None and detection.country in states and len(states) == 1 and not alliances:
+        return "domestic"
+    if has_border and not alliances:
+        return "at_the_border"
+    if detection.country is None and (not alliances or guessed):
+        return "no_destination"
+    return None
+
+
+def _target(document: Document, sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
+    """The receiving place: after a preposition of direction and nearest to the movement; adjectives only before `capital` and the like."""
+    del document
+    names = [place for place in sentence.places if place.kind not in {ADJECTIVE, INSTITUTION} or _is_located_adjective(sentence, place)]
+    into = [place for place in names if place.into and not _is_speaking(sentence, place)]
+    if into:
+        return min(into, key=lambda place: min(abs(place.start - move), abs(place.start - forces)))
+    located = [place for place in names if place.located and not _is_speaking(sentence, place)]
+    if located:
+        return min(located, key=lambda place: min(abs(place.start - move), abs(place.start - forces)))
+    return None
+
+
+def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
+    if place.kind != ADJECTIVE or not place.located:
+        return False
+    after = range(place.end, min(place.end + 3, len(sentence)))
+    return any(mark.start in after for mark in sentence.of("territory"))
+
+
+def _is_speaking(sentence: Sentence, place: PlaceMark) -> bool:
+    """`the defence ministry in Bamako`: the place of whoever speaks, when another place follows."""
+    holders = sentence.of("authority", "government", "head", "unnamed")
+    return any(0 <= place.start - mark.end <= 2 for mark in holders) and len({p.code for p in sentence.places}) > 1
+
+
+def _senders(document: Document, sentence: Sentence, target: PlaceMark | None, forces: int) -> list[_Actor]:
+    to = document.resolve(target) if target else None
+    actors = [
+        _Actor(name.removeprefix("actor:"), alliance=True, start=mark.start, end=mark.end)
+        for name, marks in sentence.marks.items()
+        if name.startswith("actor:")
+        for mark in marks
+        if not _is_beneficiary(sentence, mark)
+    ]
+    states = []
+    askers = sentence.of("asking")
+    for place in sentence.places:
+        code = document.resolve(place)
+        if place is target or code == to or (place.into and place.kind != CAPITAL):
+            continue
+        if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
+            continue
+        if _is_source(sentence, place):
+            continue
+        if askers and place.start < askers[0].start and actors:
+            continue
+        states.append(_Actor(code, alliance=False, start=place.start, end=place.end))
+    adjectives = [a for a in states if 0 <= forces - a.end <= 3]
+    if adjectives and not actors and len(states) > len(adjectives):
+        joined = _coordinated(sentence, states, adjectives[0])
+        states = joined or adjectives
+    return sorted([*actors, *states], key=lambda actor: actor.start)
+
+
+def _coordinated(sentence: Sentence, states: list[_Actor], anchor: _Actor) -> list[_Actor]:
+    """`Saudi and Emirati soldiers`: those joined by commas and `and` to the one beside the forces."""
+    joints = {mark.start for mark in sentence.of("and")}
+    chosen = [anchor]
+    for actor in sorted(states, key=lambda item: -item.start):
+        if actor.end <= chosen[-1].start and chosen[-1].start - actor.end <= 2:
+            between = range(actor.end, chosen[-1].start)
+            if all(i in joints or sentence.texts[i] == "," for i in between):
+                chosen.append(actor)
+    return chosen[::-1]
+
+
+def _is_source(sentence: Sentence, place: PlaceMark) -> bool:
+    """An adjective of whoever says it: `according to Lebanese media`."""
+    sources = sentence.of("media", "witness", "unnamed", "authority", "saying")
+    if place.kind != ADJECTIVE:
+        return any(0 <= place.start - mark.end <= 1 for mark in sentence.of("media", "witness"))
+    near = any(0 <= mark.start - place.end <= 1 for mark in sources)
+    return near and not any(0 <= mark.start - place.end <= 2 for mark in sentence.of("forces"))
+
+
+def _is_beneficiary(sentence: Sentence, mark: Mark) -> bool:
+    """`EU border`, `UN diplomats said`: named as a source, not as a sender."""
+    sources = sentence.of("unnamed", "media", "witness")
+    return any(0 <= source.start - mark.end <= 0 for source in sources)
+
+
+def _elsewhere(document: Document, sentence: Sentence, to: str | None) -> list[_Actor]:
+    """No sender here: the alliance or state that the sentences around tell of, else the home of a one-country language."""
+    at = document.position(sentence)
+    for other in [*reversed(document.sentences[max(0, at - 2) : at]), *document.sentences[at + 1 : at + 2]]:
+        if not other.of("forces", "sending", "sending_of"):
+            continue
+        actors = [
+            _Actor(name.removeprefix("actor:"), True, mark.start, mark.end)  # noqa: FBT003  beside its field's order
+            for name, marks in other.marks.items() if name.startswith("actor:") for mark in marks
+        ]  # fmt: skip
+        states = [
+            _Actor(document.resolve(p), False, p.start, p.end)  # noqa: FBT003  as above
+            for p in other.places if document.resolve(p) != to and not p.located and not _is_source(other, p)
+        ]  # fmt: skip
+        if actors or states:
+            return [*actors, *states]
+    if document.home and document.home != to and sentence.of("authority", "own_forces"):
+        return [_Actor(document.home, False, 0, 1)]  # noqa: FBT003  as above
+    return []
+
+
+def _place_elsewhere(document: Document, sentence: Sentence, states: set[str]) -> str | None:
+    if sentence.of("region_only"):
+        return None
+    at = document.position(sentence)
+    for other in [*reversed(document.sentences[:at]), *document.sentences[at + 1 :]]:
+        for place in other.places:
+            if document.resolve(place) not in states:
+                return document.resolve(place)
+    return None
