@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
+from tocsin.errors import TryLater
 from web import api, changes, openapi, probes
 from web.access import Authentication
 from web.csrf import CsrfGuard, CsrfTokens
@@ -19,7 +20,7 @@ from web.endpoint import JSON, Endpoint, route
 from web.limits import RateLimit, body_door, host_door, rate_door, with_security_headers
 from web.pages import Pages
 from web.ports import House
-from web.problems import behind, crash, refuse
+from web.problems import behind, crash, refuse, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def create_app(
             *Pages(house=house, csrf=csrf, rate=rate).routes(),
         ],
         middleware=[Middleware(with_security_headers), Middleware(behind, doors=doors)],
-        exception_handlers={HTTPException: refuse, Exception: crash},
+        exception_handlers={HTTPException: refuse, TryLater: wait, Exception: crash},
     )
 
 

@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope as Asgi
 from typing_extensions import override
+
+from tocsin.errors import TryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Send
 
+log = structlog.get_logger()
+
 PROBLEM_JSON: Final = "application/problem+json"
+RETRY_S: Final = 5
 FOR_PROGRAMS: Final = ("/api/", "/-/", "/metrics")
 
 Door = Callable[[Asgi, Receive], Awaitable[Receive]]  # returns what the next one receives from, or raises Refused
@@ -53,6 +59,9 @@ def behind(app: ASGIApp, *, doors: Sequence[Door]) -> ASGIApp:
             except Refused as refused:
                 await answer(scope, refused)(scope, receive, send)
                 return
+            except TryLater as error:
+                await answer(scope, _not_now(error))(scope, receive, send)
+                return
             except ClientGone:
                 return
         await app(scope, receive, send)
@@ -76,6 +85,16 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Answer an expected error; Starlette calls this."""
     assert isinstance(error, HTTPException)
     return answer(request.scope, error)
+
+
+async def wait(request: Request, error: Exception) -> Response:
+    """Answer when the store cannot work now; the same request may succeed later."""
+    return answer(request.scope, _not_now(error))
+
+
+def _not_now(error: Exception) -> Refused:
+    log.warning("request put off", reason=str(error))
+    return Refused(503, f"not now: {error}", headers={"retry-after": str(RETRY_S)})
 
 
 async def crash(request: Request, _error: Exception) -> Response:

@@ -22,6 +22,10 @@ from web.server import run
 from web.settings import TokenSettings, WebSettings
 from web.tokens import Scope, hash_of
 
+Serve = Callable[..., Any]
+Json = Any
+Option = Any  # of aiohttp's request, or of WebSettings
+
 READER, OPERATOR, SCRAPER = ("tocsin_" + letter * 40 for letter in "rom")
 
 
@@ -73,7 +77,7 @@ class Running:
     client: aiohttp.ClientSession
 
     async def ask(
-        self, method: str, path: str, *, token: str | None = None, **options: Any
+        self, method: str, path: str, *, token: str | None = None, **options: Option
     ) -> tuple[int, Mapping[str, str], bytes]:
         headers = dict(options.pop("headers", {}))
         if token is not None:
@@ -82,23 +86,23 @@ class Running:
         async with self.client.request(method, self.url + path, headers=headers, **options) as response:
             return response.status, response.headers, await response.read()
 
-    async def told(self, path: str, *, token: str | None = None) -> Any:
+    async def told(self, path: str, *, token: str | None = None) -> Json:
         status, _, body = await self.ask("GET", path, token=token)
         assert status == 200, body
         return json.loads(body)
 
 
-Serve = Callable[..., Any]
-
-
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
-    async def serving(**settings: Any) -> AsyncIterator[Running]:
+    async def serving(**settings: Option) -> AsyncIterator[Running]:
         web = WebSettings(**{"listen": "127.0.0.1:0", "tokens": tokens(), **settings})
         service = Service()
         archive = Archive(tmp_path / "archive", size=10**9)
-        async with a_store(tmp_path) as store, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        async with (
+            a_store(tmp_path) as store,
+            aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client,
+        ):
             app = create_app(
                 store=store, archive=archive, health=service, settings=lambda: web, actions=service, clock=SystemClock()
             )
