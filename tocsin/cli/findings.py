@@ -21,7 +21,7 @@ STYLES: Final = {
     "government_dismissal": "bold black on yellow",
 }
 OTHER_STYLE: Final = "bold black on green"
-AROUND_CHARS: Final = 120
+AROUND_CHARS: Final = 80
 _CONSOLE: Final = Console(highlight=False)
 
 
@@ -51,13 +51,14 @@ def _show_event(event: Detection, fields: dict[str, str]) -> None:
     line = Text("  ").append(f" {event.type} ", style=style).append(f"  {headline(event)}")
     _CONSOLE.print(line.append(f"   rule {event.rule}", style="dim"))
     for field, start, end, proofs in _passages(event, fields):
-        text = Text(fields[field][start:end].replace("\n", " "))
+        text = Text(fields[field][start:end])
         for proof in proofs:
             text.stylize(style, max(0, proof.start - start), proof.end - start)
-        if start:
-            text = Text("…") + text
-        if end < len(fields[field]):
-            text = text + Text("…")
+        before, after = fields[field][:start], fields[field][end:]
+        if before and not before.endswith("\n"):
+            text = Text("… ") + text
+        if after and not after.startswith("\n"):
+            text = text + Text(" …")
         _CONSOLE.print(Padding(text, (0, 0, 0, 4)))
     proofs_of = dict.fromkeys(f"{proof.proves}: {proof.quote}" for proof in event.evidence)
     _CONSOLE.print(Padding(Text("; ".join(proofs_of).replace("\n", " "), style="dim"), (0, 0, 0, 4)))
@@ -70,8 +71,7 @@ def _passages(event: Detection, fields: dict[str, str]) -> list[tuple[str, int, 
         text = fields.get(proof.field)
         if text is None:
             continue
-        start = _word_border(text, max(0, proof.start - AROUND_CHARS))
-        end = _word_border(text, min(len(text), proof.end + AROUND_CHARS))
+        start, end = _around(text, proof.start, proof.end)
         if passages and passages[-1][0] == proof.field and start <= passages[-1][2]:
             field, first, last, proofs = passages.pop()
             passages.append((field, first, max(last, end), [*proofs, proof]))
@@ -80,10 +80,17 @@ def _passages(event: Detection, fields: dict[str, str]) -> list[tuple[str, int, 
     return passages
 
 
-def _word_border(text: str, at: int) -> int:
-    while 0 < at < len(text) and not text[at].isspace():
-        at -= 1
-    return at
+def _around(text: str, start: int, end: int) -> tuple[int, int]:
+    """Widen *start* and *end* by some whole words, within the paragraph."""
+    first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    last = len(text) if last < 0 else last
+    if start - first > AROUND_CHARS:
+        space = text.find(" ", start - AROUND_CHARS, start)
+        first = start if space < 0 else space + 1
+    if last - end > AROUND_CHARS:
+        space = text.rfind(" ", end, end + AROUND_CHARS)
+        last = end if space < 0 else space
+    return first, last
 
 
 def headline(event: Detection) -> str:
@@ -101,7 +108,7 @@ def headline(event: Detection) -> str:
     parts.append("denied" if event.denied else event.certainty.value)
     parts += [f"also {_count(figure.toll)} {figure.certainty}" for figure in event.also]
     if event.attribution is not None:
-        parts.append(f"says {event.attribution.who}")
+        parts.append(f"according to {event.attribution.who}")
     return " · ".join(parts)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from tocsin.errors import Stop
 
@@ -47,7 +49,10 @@ def _read(source: str) -> bytes:
 
 
 async def _fetched(url: str) -> tuple[bytes, str, str]:
-    """Fetch through the same guard, limits and deadline as a feed; whoever types an address may mean this machine."""
+    """Fetch through the same guard, limits and deadline as a feed.
+
+    Whoever types a private address means it; a public name must not lead, or be redirected, to one.
+    """
     from ingest.fetch import Fetched, Validators, fetch, open_sessions
     from ingest.hosts import Hosts
     from ingest.settings import Feed, PollingSettings
@@ -55,7 +60,7 @@ async def _fetched(url: str) -> tuple[bytes, str, str]:
     from tocsin.records import Source
 
     polling, clock = PollingSettings(), SystemClock()
-    feed = Feed(id=url, url=url, source=Source(owner=""), allow_private=True)
+    feed = Feed(id=url, url=url, source=Source(owner=""), allow_private=_is_private(url))
     async with open_sessions(polling) as sessions:
         got = await fetch(
             sessions,
@@ -68,3 +73,11 @@ async def _fetched(url: str) -> tuple[bytes, str, str]:
         )
     assert isinstance(got, Fetched)  # without validators there is no 304
     return got.body, got.url, got.content_type
+
+
+def _is_private(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost"
