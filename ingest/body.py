@@ -81,11 +81,10 @@ class _Brotli:
     def feed(self, packed: bytes) -> Iterator[bytes]:
         self._begun = True
         try:
-            while True:
-                yield self._unpacker.process(packed, output_buffer_limit=STEP_BYTES)
+            # `can_accept_more_data` says yes while output still waits, so ask until none comes.
+            while piece := self._unpacker.process(packed, output_buffer_limit=STEP_BYTES):
+                yield piece
                 packed = b""
-                if self._unpacker.can_accept_more_data():
-                    return
         except brotli.error as error:
             raise BodyRefused(f"cannot be unpacked: {error}") from error
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FLAPPING = timedelta(minutes=10)
 
 _TRACKING = re.compile(
-    r"utm_\w+|mtm_\w+|pk_\w+|piwik_\w+|at_\w+|ns_\w+|hsa_\w+|_hs\w+|mc_[ce]id|[fgdmy]clid|gclsrc|igshid|twclid|wbraid|gbraid|"
+    r"utm_\w+|mtm_\w+|pk_\w+|piwik_\w+|at_\w+|ns_\w+|hsa_\w+|_hs\w+|mc_[ce]id|fbclid|gclid|gclsrc|igshid|twclid|wbraid|gbraid|"
     r"msclkid|dclid|yclid|wt_?\.?mc(?:_o)?|wt_zmc|xtor|cmpid|cmp|icid|ito|ocid|ncid|ftag|feature|ref_?src|ref_url|src_rss|"
     r"fromrss|from_rss|rss|output_?type|amp|partner|smid|smtyp|traffic_source|spm|_ga|_gl|s_cid|sr_share|ceid|trk|"
     r"mkt_tok|vero_id|oly_\w+_id|__twitter_impression|referrer|fb_action_ids|fb_ref|share",

@@ -73,7 +73,7 @@ def _without_hidden(html: str) -> str:
         end = "-->" if start[1] is None else f"</{start[1].lower()}"
         found = lowered.find(end, start.end())
         if found < 0:
-            at = start.start()
+            at = start.end() if start[1] is None else start.start()
             break
         at = found + (len(end) if start[1] is None else 0)
         start = _HIDDEN_START.search(html, at)

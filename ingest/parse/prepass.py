@@ -129,7 +129,7 @@ def _mostly_utf8(body: bytes) -> bool:
     """Tell UTF-8 with a few broken places from another encoding: most of its high bytes form characters."""
     text = body.decode("utf-8", "replace")
     broken = text.count("\ufffd")
-    return broken * 10 < sum(1 for character in text if character > "\x7f")
+    return sum(1 for character in text if character > "\x7f") > 2 * broken
 
 
 def _without_doctype(text: str) -> tuple[str, dict[str, str]]:

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tocsin.store.ingest import ArticleRow, FeedSetting
+from tocsin.testing import DAY, HOUR, MINUTE, NOON, a_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from tocsin.store.port import Store
+    from tocsin.store.tx import Tx
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with a_store(tmp_path) as opened:
+        yield opened
+
+
+def setting(name: str, *, url: str | None = None, paused: bool = False) -> FeedSetting:
+    return FeedSetting(
+        id=name,
+        url=url or f"https://{name}.example/feed",
+        host=f"{name}.example:443",
+        origin="file",
+        owner=name,
+        tier="wire",
+        language="en",
+        country=None,
+        weight=1.0,
+        verified=False,
+        paused=paused,
+    )
+
+
+def article(name: str, *, feed: str = "a", seen_at: datetime = NOON, title: str = "Title") -> ArticleRow:
+    return ArticleRow(
+        id=name,
+        feed=feed,
+        guid=f"guid-{name}",
+        url_key=f"key-{name}",
+        content=f"content-{name}",
+        previous=None,
+        revision=f"content-{name}",
+        revisions=1,
+        url=f"https://{feed}.example/{name}",
+        title=title,
+        published_at=None,
+        seen_at=seen_at,
+        changed_at=seen_at,
+        backfill=False,
+    )
+
+
+def sync(*wanted: FeedSetting, due: datetime = NOON) -> object:
+    def unit(tx: Tx) -> None:
+        tx.ingest.sync(wanted, {each.id: due for each in wanted})
+
+    return unit
+
+
+async def write(store: Store, unit: object) -> None:
+    await store.write(unit)  # type: ignore[arg-type]  # units of these tests answer nothing
+
+
+async def test_the_longest_overdue_feed_comes_first(store: Store) -> None:
+    await write(store, sync(setting("b"), due=NOON))
+    await write(store, sync(setting("b"), setting("a"), setting("c"), due=NOON + MINUTE))
+
+    due = await store.read(lambda tx: tx.ingest.due(NOON + MINUTE, limit=2))
+
+    assert [row.id for row in due] == ["b", "a"]
+    assert await store.read(lambda tx: tx.ingest.upcoming(limit=1)) == [("b", NOON)]
+
+
+async def test_a_paused_or_removed_feed_is_never_due(store: Store) -> None:
+    await write(store, sync(setting("a"), setting("b"), setting("c")))
+
+    await write(store, sync(setting("a"), setting("b", paused=True)))
+
+    assert [row.id for row in await store.read(lambda tx: tx.ingest.due(NOON, limit=9))] == ["a"]
+    rows = await store.read(lambda tx: tx.ingest.list_feeds(all=True))
+    assert [(row.id, row.state) for row in rows] == [("a", "new"), ("b", "paused"), ("c", "removed")]
+    assert len(await store.read(lambda tx: tx.ingest.list_feeds())) == 2
+
+
+async def test_a_known_feed_keeps_what_polling_found(store: Store) -> None:
+    await write(store, sync(setting("a")))
+    await store.write(lambda tx: tx.ingest.save("a", {"etag": "x", "last_ok_at": NOON, "next_due": NOON + HOUR}))
+
+    await write(store, sync(setting("a"), due=NOON + DAY))
+
+    row = await store.read(lambda tx: tx.ingest.feed("a"))
+    assert row is not None
+    assert (row.etag, row.next_due, row.state) == ("x", NOON + HOUR, "ok")
+
+
+async def test_a_new_address_drops_what_the_old_one_gave(store: Store) -> None:
+    await write(store, sync(setting("a")))
+    await store.write(
+        lambda tx: tx.ingest.save("a", {"etag": "x", "body_hash": "y", "moved_to": "z", "first_ok_at": NOON, "gaps": 2})
+    )
+
+    await write(store, sync(setting("a", url="https://a.example/new"), due=NOON + MINUTE))
+
+    row = await store.read(lambda tx: tx.ingest.feed("a"))
+    assert row is not None
+    assert (row.etag, row.body_hash, row.moved_to, row.first_ok_at, row.gaps) == (None, None, None, None, 2)
+    assert row.next_due == NOON + MINUTE
+
+
+async def test_lost_commits_cost_the_validators_and_nothing_else(store: Store) -> None:
+    await write(store, sync(setting("a")))
+    await store.write(
+        lambda tx: tx.ingest.save("a", {"etag": "x", "last_modified": "y", "body_hash": "z", "failures": 1})
+    )
+
+    await store.write(lambda tx: tx.ingest.drop_validators())
+
+    row = await store.read(lambda tx: tx.ingest.feed("a"))
+    assert row is not None
+    assert (row.etag, row.last_modified, row.body_hash, row.failures) == (None, None, None, 1)
+
+
+async def test_a_host_that_asks_for_silence_gets_it_from_all_its_feeds(store: Store) -> None:
+    await write(store, sync(setting("a"), replace(setting("b"), host="a.example:443"), setting("c")))
+
+    moved = await store.write(lambda tx: tx.ingest.hold_host("a.example:443", NOON + HOUR))
+
+    assert moved == 2
+    assert [row.id for row in await store.read(lambda tx: tx.ingest.due(NOON, limit=9))] == ["c"]
+
+
+async def test_articles_are_found_by_any_of_their_names(store: Store) -> None:
+    rows = [article(str(number)) for number in range(450)]
+    await store.write(lambda tx: tx.ingest.add_articles([*rows, article("x", feed="b")]))
+
+    found = await store.read(
+        lambda tx: tx.ingest.known(
+            "a", ids=["0", "x"], guids=["guid-1", "none"], url_keys=[f"key-{number}" for number in range(450)]
+        )
+    )
+
+    assert {row.id for row in found} == {str(number) for number in range(450)}
+    assert next(row for row in found if row.id == "7") == rows[7]
+
+
+async def test_a_revision_keeps_when_the_article_was_first_seen(store: Store) -> None:
+    await store.write(lambda tx: tx.ingest.add_articles([article("1")]))
+
+    later = replace(article("1", seen_at=NOON + HOUR, title="Edited"), revision="r2", previous="content-1")
+    await store.write(lambda tx: tx.ingest.revise_articles([later]))
+
+    row = await store.read(lambda tx: tx.ingest.article("1"))
+    assert row is not None
+    assert (row.title, row.revision, row.revisions, row.previous) == ("Edited", "r2", 2, "content-1")
+    assert (row.seen_at, row.changed_at) == (NOON, NOON + HOUR)
+
+
+async def test_articles_are_found_by_words_and_address(store: Store) -> None:
+    rows = [
+        article("1", title="Drei Tote in ÖSTERREICH"),
+        article("2", title="100% Regen in Österreich", seen_at=NOON + HOUR),
+        article("3", feed="b", title="Fußball"),
+    ]
+    await store.write(lambda tx: tx.ingest.add_articles(rows))
+
+    def ids(found: list[ArticleRow]) -> list[str]:
+        return [row.id for row in found]
+
+    assert ids(await store.read(lambda tx: tx.ingest.articles_saying("österreich"))) == ["2", "1"]
+    assert ids(await store.read(lambda tx: tx.ingest.articles_saying("tote Österreich"))) == ["1"]
+    assert ids(await store.read(lambda tx: tx.ingest.articles_saying("%"))) == ["2"]
+    assert ids(await store.read(lambda tx: tx.ingest.articles_saying("  "))) == []
+    assert ids(await store.read(lambda tx: tx.ingest.articles_at(url="https://b.example/3"))) == ["3"]
+    assert ids(await store.read(lambda tx: tx.ingest.articles_at(url="http://other", url_key="key-1"))) == ["1"]
+    assert ids(await store.read(lambda tx: tx.ingest.articles_of("a", limit=1))) == ["2"]
+    assert await store.read(lambda tx: tx.ingest.count_articles()) == 3
+
+
+async def test_what_a_feed_still_lists_is_not_forgotten(store: Store) -> None:
+    await write(store, sync(setting("a")))
+    old = [article(name, seen_at=NOON - 100 * DAY) for name in ("1", "2", "3")]
+    await store.write(lambda tx: tx.ingest.add_articles([*old, article("4")]))
+    await store.write(lambda tx: tx.ingest.save_window("a", ["2"]))
+
+    removed = await store.write(lambda tx: tx.ingest.trim(before=NOON - timedelta(days=90)))
+
+    assert removed == 2
+    assert {row.id for row in await store.read(lambda tx: tx.ingest.articles_of())} == {"2", "4"}
+    assert await store.read(lambda tx: tx.ingest.window("a")) == {"2"}
