@@ -118,10 +118,10 @@ def masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def without_secrets(text: str) -> str:
     """Return *text* with credentials in URLs, headers and tokens masked, and whatever `hide` was told."""
-    if len(text) > VALUE_LIMIT:
-        text = f"{text[:VALUE_LIMIT]}…"
     if _hidden_pattern is not None:
         text = _hidden_pattern.sub(MASK, text)
+    if len(text) > VALUE_LIMIT:
+        text = f"{text[:VALUE_LIMIT]}…"
     if "://" in text:
         text = URL.sub(_url_without_secrets, text)
     if "hooks.slack" in text:

@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.faults import worker_jobs as jobs
+from tests.faults.harness import is_alive
 from tocsin.metrics import REGISTRY
 from tocsin.workers import Done, Failed, FailureKind, Job, Pool
 
@@ -73,13 +74,6 @@ async def until(condition: Callable[[], bool], limit_s: float) -> float:
         while not condition():
             await asyncio.sleep(0.005)
     return time.perf_counter() - started
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.mark.parametrize("misdeed", MISDEEDS)
