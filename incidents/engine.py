@@ -93,13 +93,14 @@ def _place(
     parts: dict[str, _Part] = {}
     for name in tx.incidents.of_article(reading.article) if known_article else ():
         parts[name] = _known_part(tx, name)
+    own = frozenset(parts)
     verdict = NOTHING_NEW
     has_toll: set[str] = set()
     for group in groups_of(reading, words):
         is_toll = any(d.type == "deaths" and not d.denied for d in group.detections)
         candidates = _candidates(tx, group, parts, at=reading.mention.seen_at, settings=settings)
         free = [face for face in candidates if not (is_toll and face.id in has_toll)]
-        found = best(group, free, at=reading.mention.seen_at, close_after=settings.close_after)
+        found = best(group, free, own=own, at=reading.mention.seen_at, close_after=settings.close_after)
         if found is not None:
             part = parts.get(found[0].id) or _known_part(tx, found[0].id)
         elif all(d.denied for d in group.detections):

@@ -19,7 +19,7 @@ from .state import Face, Telling
 from .tolls import LEAST_SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from datetime import datetime, timedelta
 
     from tocsin.records import Reading
@@ -30,8 +30,10 @@ STRONG: Final = 0.55  # nearly the same text
 FAIR: Final = 0.3  # the same story in other words
 SLIGHT: Final = 0.12  # below it, two texts in one language share no more than any two reports of deaths
 TELLING: Final = 5  # a toll of at least so many is no coincidence when it is met twice
+COMPARABLE: Final = 8  # texts of fewer words than this tell nothing by having none in common
 RECENT: Final = 6  # how many of an incident's latest articles are compared, beside its first
 
+OWN: Final = 5.0  # more than any other fit
 CLEAR: Final = 0.1  # how much better the best of several weak fits must be
 _NOTHING_AGAINST: Final = "nothing speaks against it"
 
@@ -154,11 +156,20 @@ def plain_places(places: Iterable[str], country: str | None) -> frozenset[str]:
     return frozenset(name for name in map(plain, places) if name != itself)
 
 
-def best(group: Group, candidates: Iterable[Face], *, at: datetime, close_after: timedelta) -> tuple[Face, Fit] | None:
-    """Return the incident that *group* fits best, among equals the latest; None when it fits none."""
-    fits = [
-        (incident, fit) for incident in candidates if (fit := fit_of(group, incident, at=at, close_after=close_after))
-    ]
+def best(
+    group: Group, candidates: Iterable[Face], *, own: Container[str] = (), at: datetime, close_after: timedelta
+) -> tuple[Face, Fit] | None:
+    """Return the incident that *group* fits best, among equals the latest; None when it fits none.
+
+    *own* are the incidents in which an earlier revision of the same article was placed.
+    """
+    fits = []
+    for incident in candidates:
+        fit = fit_of(group, incident, at=at, close_after=close_after)
+        if incident.id in own and (fit is not None or _may_stay(group, incident)):
+            fit = Fit(score=OWN + (fit.score if fit is not None else 0), why="the same article")
+        if fit is not None:
+            fits.append((incident, fit))
     if not fits:
         return None
     fits.sort(key=lambda pair: (round(pair[1].score, 2), pair[0].last_seen, pair[0].id), reverse=True)
@@ -167,9 +178,15 @@ def best(group: Group, candidates: Iterable[Face], *, at: datetime, close_after:
     return fits[0]
 
 
+def _may_stay(group: Group, incident: Face) -> bool:
+    return _cause(group, incident) is not Relation.APART and (
+        group.country is None or incident.country is None or group.country == incident.country
+    )
+
+
 def fit_of(group: Group, incident: Face, *, at: datetime, close_after: timedelta) -> Fit | None:
     """Say how well *group* fits *incident*; None when it does not."""
-    alike, is_same_language = _likeness(group, incident)
+    alike, is_comparable = _likeness(group, incident)
     place, cause, figures = _place(group, incident), _cause(group, incident), _figures(group, incident)
     if alike >= STRONG and not (place is Relation.APART and figures is Figures.FAR):
         return Fit(score=3 + alike, why="nearly the same text")
@@ -179,9 +196,7 @@ def fit_of(group: Group, incident: Face, *, at: datetime, close_after: timedelta
         return _retold(group, incident, place=place, cause=cause, figures=figures, alike=alike)
     found: Fit | None = None
     if DEATHS in group.types:
-        found = _deaths(
-            incident, place=place, cause=cause, figures=figures, alike=alike, is_same_language=is_same_language
-        )
+        found = _deaths(incident, place=place, cause=cause, figures=figures, alike=alike, is_comparable=is_comparable)
     return found or _state_affair(group, incident, cause=cause)
 
 
@@ -211,10 +226,10 @@ def _state_affair(group: Group, incident: Face, *, cause: Relation) -> Fit | Non
 
 
 def _deaths(
-    incident: Face, *, place: Relation, cause: Relation, figures: Figures, alike: float, is_same_language: bool
+    incident: Face, *, place: Relation, cause: Relation, figures: Figures, alike: float, is_comparable: bool
 ) -> Fit | None:
     """Weigh a toll against an incident of the same country."""
-    has_other_words = is_same_language and alike < SLIGHT
+    has_other_words = is_comparable and alike < SLIGHT
     is_spread = incident.happening in SPREAD and cause is Relation.SAME
     is_heard = figures is Figures.HEARD
     fits: bool
@@ -232,7 +247,7 @@ def _deaths(
         fits = True
     elif place is Relation.APART:
         score, why = 1.0, "the same story by its words or toll"
-        is_telling = is_heard and incident.highest >= TELLING and not is_same_language
+        is_telling = is_heard and incident.highest >= TELLING and not is_comparable
         fits = alike >= FAIR or is_telling
     elif figures is Figures.FAR:
         score, why = 1.0, "the same story by its words"
@@ -245,9 +260,12 @@ def _deaths(
 
 
 def _likeness(group: Group, incident: Face) -> tuple[float, bool]:
-    """Return the greatest likeness to an article of the incident, and whether any is in the group's language."""
+    """Return the greatest likeness to an article of the incident, and whether a low one would mean anything."""
     alike = max((likeness(group.words, told.words) for told in incident.tellings), default=0.0)
-    return alike, any(told.language == group.language for told in incident.tellings)
+    comparable = [
+        told for told in incident.tellings if len(told.words) >= COMPARABLE and told.language == group.language
+    ]
+    return alike, len(group.words) >= COMPARABLE and bool(comparable)
 
 
 def _place(group: Group, incident: Face) -> Relation:
