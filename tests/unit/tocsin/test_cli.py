@@ -7,12 +7,20 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Protocol
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from typing_extensions import override
 
 from tocsin.cli import COMMANDS, main
+from tocsin.cli.export import as_yaml
+from tocsin.yamlfile import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RULES = """
 rules:
@@ -254,3 +262,73 @@ def test_parse_feed_of_what_is_no_feed_exits_2_with_one_line(tocsin: Tocsin) -> 
 
     assert (said.code, said.out) == (2, "")
     assert len(said.err.splitlines()) == 1
+
+
+# ---------------------------------------------------------------------------------------------- feeds test, export
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    """Serve one feed on loopback, and nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = FEED.encode() if self.path == "/rss" else b"nothing here"
+            self.send_response(200 if self.path == "/rss" else 404)
+            self.send_header("Content-Type", "text/xml")
+            self.end_headers()
+            self.wfile.write(body)
+
+        @override
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_feeds_test_says_which_work_and_exits_1_when_one_does_not(tocsin: Tocsin, own: Path, served: str) -> None:
+    feed = "{{id: {0}, url: '{1}/{0}', allow_private: true}}"
+    (own / "feeds.yaml").write_text(
+        f"sources: {{feeds: [{feed.format('rss', served)}, {feed.format('gone', served)}]}}"
+    )
+
+    both = tocsin("feeds", "test", "--config", own)
+    one = tocsin("feeds", "test", "rss", "--config", own, "--json")
+
+    assert both.code == 1
+    assert "ok    rss: 2 items" in both.out
+    assert "BAD   gone: HTTP 404" in both.out
+    assert one.code == 0
+    assert json.loads(one.out)["items"] == 2
+
+
+def test_a_page_behind_an_address_is_fetched(tocsin: Tocsin, served: str) -> None:
+    good, bad = tocsin("parse-feed", f"{served}/rss", "--json"), tocsin("parse-feed", f"{served}/gone", "--json")
+
+    assert [entry["url"] for entry in json.loads(good.out)["entries"]] == [f"{served}/1", f"{served}/2"]
+    assert bad.code == 2
+    assert "HTTP 404" in bad.err
+
+
+def test_export_of_a_data_directory_without_a_store_makes_none(tocsin: Tocsin, tmp_path: Path) -> None:
+    said = tocsin("export", "--data", tmp_path / "data")
+
+    assert said == Said(0, "# nothing was changed\n", "")
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_export_prints_is_yaml_that_means_the_same() -> None:
+    value = {"url": "https://a.example/?x=1#y", "owner": "NO: 'x'\u2028\u0085💥", "country": "NO", "language": "no"}
+    changes: list[dict[str, Any]] = [
+        {"kind": "feed", "id": "0o14", "value": value, "actor": "me\n- x", "at": "2026-07-01T00:00:00+00:00"},
+        {"kind": "feed_pause", "id": "tass", "value": True, "actor": "me", "at": "2026-07-01T00:00:00+00:00"},
+    ]
+
+    text = as_yaml(changes)
+
+    assert parse(text.encode(), file="x").data == {"sources": {"feeds": [{"id": "0o14"} | value]}}
+    assert "# feed tass is paused (by me, 2026-07-01T00:00:00+00:00)" in text.splitlines()
