@@ -319,7 +319,7 @@ def _where(alert: Alert, frame: Frame) -> str:
 
 def _source(source: SourceRef, frame: Frame) -> SourceTold:
     return SourceTold(
-        owner=clean(source.owner, NAME_LIMIT),
+        owner=clean(source.owner, NAME_LIMIT) or "–",
         tier=frame.tier[source.tier],
         title=clean(source.title, QUOTE_LIMIT),
         url=safe_url(source.url),
