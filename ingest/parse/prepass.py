@@ -44,7 +44,6 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _AMPERSAND = re.compile(
     r"&(?!(?:amp|lt|gt|quot|apos);)(?:#(?:([0-9]{1,7})|[xX]([0-9a-fA-F]{1,6}));|([A-Za-z][A-Za-z0-9._-]{0,63});)?"
 )
-_PROLOG = re.compile(r"(?:\s++|<\?[^<>]*+\?>|<!--(?:[^-]|-(?!-))*+-->)*+")
 _ENTITY = re.compile(r"""<!ENTITY\s+(%\s*)?([^\s"'<>%]+)\s+(?:(SYSTEM|PUBLIC)\b|"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)[A-Za-z_](?:[^<>]*+)>")
 _SKIPPED = {"<![CDATA[": "]]>", "<!--": "-->", "<?": "?>"}
@@ -134,8 +133,7 @@ def _mostly_utf8(body: bytes) -> bool:
 
 def _without_doctype(text: str) -> tuple[str, dict[str, str]]:
     """Cut the document type out and return the harmless entities that it declared."""
-    prolog = _PROLOG.match(text)
-    start = prolog.end() if prolog else 0
+    start = _end_of_prolog(text)
     if text[start : start + 9].upper() != "<!DOCTYPE":
         return text, {}
     if text[start + 9 : start + 20].strip().lower().startswith("html"):
@@ -151,6 +149,22 @@ def _without_doctype(text: str) -> tuple[str, dict[str, str]]:
         raise FeedUnreadable("the document type never ends")
     entities = _declared_entities(text[bracket + 1 : close])
     return text[:start] + text[text.index(">", close) + 1 :], entities
+
+
+def _end_of_prolog(text: str) -> int:
+    """Return where the first thing stands that is neither space, comment nor instruction."""
+    at = 0
+    while True:
+        at += len(text[at : at + 1000]) - len(text[at : at + 1000].lstrip())
+        opened = next((mark for mark in ("<!--", "<?") if text.startswith(mark, at)), None)
+        if opened is None:
+            if not text[at : at + 1].isspace():
+                return at
+            continue
+        end = text.find(_SKIPPED[opened], at + len(opened))
+        if end < 0:
+            return at
+        at = end + len(_SKIPPED[opened])
 
 
 def _declared_entities(subset: str) -> dict[str, str]:

@@ -23,9 +23,7 @@ def read(body: str | bytes, *, kind: str = "", url: str = "http://news.example/f
 
 
 def item(inside: str) -> Entry:
-    (entry,) = read(
-        f"<rss version='2.0' {around}><channel><title>T</title><item>{inside}</item></channel></rss>"
-    ).entries
+    (entry,) = read(f"<rss version='2.0'><channel><title>T</title><item>{inside}</item></channel></rss>").entries
     return entry
 
 
@@ -33,7 +31,8 @@ RSS = """<?xml version="1.0" encoding="utf-8"?>
 <rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:content="http://purl.org/rss/1.0/modules/content/">
 <channel><title>Nordblatt</title><link>https://nord.example/</link><language>de</language><ttl>15</ttl>
 <item><title><![CDATA[Drei Tote in <b>Narva</b>]]></title><link>/a?x=1&amp;y=2</link>
-<guid isPermaLink="false">nb-1</guid><description>&lt;p&gt;Bei Unruhen&lt;/p&gt;&lt;p&gt;starben drei.&lt;/p&gt;</description>
+<guid isPermaLink="false">nb-1</guid>
+<description>&lt;p&gt;Bei Unruhen&lt;/p&gt;&lt;p&gt;starben drei.&lt;/p&gt;</description>
 <content:encoded><![CDATA[<p>Der ganze Text.</p><script>no()</script>]]></content:encoded>
 <pubDate>Mi, 04 März 2026 10:00:00 +0100</pubDate><dc:creator>M. Tamm</dc:creator></item>
 </channel></rss>"""
@@ -42,7 +41,8 @@ RDF = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns=
  xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:sy="http://purl.org/rss/1.0/modules/syndication/">
 <channel rdf:about="http://n.example/"><title>N</title><link>http://n.example/</link>
 <sy:updatePeriod>hourly</sy:updatePeriod><sy:updateFrequency>4</sy:updateFrequency></channel>
-<item rdf:about="urn:1"><title>One</title><link>http://n.example/1</link><dc:date>2026-03-04T10:00:00+01:00</dc:date></item>
+<item rdf:about="urn:1"><title>One</title><link>http://n.example/1</link>
+<dc:date>2026-03-04T10:00:00+01:00</dc:date></item>
 <item rdf:about="urn:2"><title>Two</title><link>http://n.example/2</link></item></rdf:RDF>"""
 
 ATOM = """<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en" xml:base="http://a.example/x/">
@@ -376,6 +376,7 @@ LAUGHS = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
     [
         f"<!DOCTYPE rss [<!ENTITY l0 'lol'>{LAUGHS}]><rss><channel><title>&l9;</title></channel></rss>",
         "<!DOCTYPE r [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><rss><channel><title>&x;</title></channel></rss>",
+        f"<?xml version='1.0'?><!-- a -- b --> <?x <>?><!DOCTYPE rss [<!ENTITY a 'x'>{LAUGHS}]><rss>&l9;</rss>",
         f"<!DOCTYPE r [<!ENTITY x '{'y' * 100_000}'>]><rss><channel><title>&x;</title></channel></rss>",
         "<rss>" + "<a>" * 100_000,
         "<rss><channel><item>" + "<a>" * 100_000 + "</a>" * 100_000 + "</item></channel></rss>",
