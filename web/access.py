@@ -14,6 +14,7 @@ from starlette.requests import cookie_parser
 from tocsin.store.access import AuditEntry, Session
 from web.limits import CALLER, LOCAL
 from web.problems import Refused
+from web.settings import is_loopback
 from web.tokens import Scope, hash_of, is_same
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ class Authentication:
             caller = await self._by_session(cookie, settings)
             if caller is not None:
                 return caller
-        return Caller(actor="anybody", via=Via.NOTHING, scopes=(Scope.READ,) if settings.is_open else ())
+        return Caller(
+            actor="anybody", via=Via.NOTHING, scopes=(Scope.READ,) if settings.is_open and _is_near(scope) else ()
+        )
 
     def _by_token(self, scope: Asgi, authorization: str, settings: WebSettings) -> Caller:
         scheme, _, token = authorization.partition(" ")
@@ -124,6 +127,12 @@ class Authentication:
         if token is None or not is_same(token.fingerprint, session.token_hash):
             return None  # the operator took the token away or changed it
         return Caller(actor=f"token:{token.id}", via=Via.SESSION, scopes=token.scopes, session=cookie)
+
+
+def _is_near(scope: Asgi) -> bool:
+    """Whether the request came in on a loopback address; the settings may have changed since we began to listen."""
+    server = scope.get("server")
+    return server is not None and is_loopback(str(server[0]))
 
 
 def known(settings: WebSettings, token: str) -> TokenSettings | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FEED: Final = "feed"
 PAUSE: Final = "feed_pause"
-OVERLAY: Final = "overlay"  # what is woken when the overlay has changed
+CHANGED: Final = "feeds"  # what the poller waits for
 
 
 async def add_feed(request: Request, house: House) -> Response:
@@ -41,7 +41,7 @@ async def add_feed(request: Request, house: House) -> Response:
             return False
         tx.overlay.put(change)
         tx.access.note(_entry(change, "feed.add"))
-        tx.wake(OVERLAY)
+        tx.wake(CHANGED)
         return True
 
     if not await house.store.write(unit):
@@ -61,7 +61,7 @@ async def remove_feed(request: Request, house: House) -> Response:
             return Refused(404, f"no feed {id_!r}")
         tx.overlay.remove(PAUSE, id_)
         tx.access.note(_entry(change, "feed.remove"))
-        tx.wake(OVERLAY)
+        tx.wake(CHANGED)
         return None
 
     refused = await house.store.write(unit)
@@ -85,7 +85,7 @@ async def pause_by(request: Request, house: House, id_: str, *, reason: str) -> 
             return False
         tx.overlay.put(change)
         tx.access.note(_entry(change, "feed.pause"))
-        tx.wake(OVERLAY)
+        tx.wake(CHANGED)
         return True
 
     if not await house.store.write(unit):
@@ -106,7 +106,7 @@ async def resume_by(request: Request, house: House, id_: str) -> None:
     def unit(tx: Tx) -> bool:
         if tx.overlay.remove(PAUSE, id_):
             tx.access.note(_entry(change, "feed.resume"))
-            tx.wake(OVERLAY)
+            tx.wake(CHANGED)
             return True
         return _is_there(tx, id_)
 

@@ -142,9 +142,7 @@ class Pages:
 
 def _shown(tx: Tx) -> tuple[list[Alert], list[FeedRow]]:
     alerts = [decode_alert(row.body) for row in tx.incidents.alerts(limit=ALERTS_SHOWN)]
-    needy = [feed for feed in tx.ingest.list_feeds() if feed.state in {"failing", "gone", "paused"}]
-    needy.sort(key=lambda feed: (feed.state == "paused", -feed.failures, feed.id))
-    return alerts, needy[:FEEDS_SHOWN]
+    return alerts, tx.ingest.needing_care(limit=FEEDS_SHOWN)
 
 
 def own_path(path: str) -> str:

@@ -190,9 +190,9 @@ async def test_a_feed_is_added_paused_resumed_and_removed_and_the_audit_tells_wh
         "every": "10m",
     }
     async with serve() as running:
-        seen = running.store.mark("overlay")
+        seen = running.store.mark("feeds")
         added = await running.ask("POST", "/api/feeds", token=OPERATOR, json=feed)
-        woken = running.store.mark("overlay")
+        woken = running.store.mark("feeds")
         again = await running.ask("POST", "/api/feeds", token=OPERATOR, json=feed)
         reason = {"reason": "noisy"}
         paused = await running.ask("POST", "/api/feeds/local-no/pause", token=OPERATOR, json=reason)

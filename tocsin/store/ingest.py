@@ -273,6 +273,12 @@ class IngestRepository:
         rows = self._conn.execute(query if all else query.where(feeds.c.listed)).mappings()
         return [_feed(row) for row in rows]
 
+    def needing_care(self, *, limit: int) -> list[FeedRow]:
+        """Return the listed feeds that fail, are gone or are paused: the longest failing first, the paused last."""
+        query = select(*_FEED).where(feeds.c.listed, or_(feeds.c.failures > 0, feeds.c.gone, feeds.c.paused))
+        query = query.order_by(feeds.c.paused, feeds.c.failures.desc(), feeds.c.id).limit(limit)
+        return [_feed(row) for row in self._conn.execute(query).mappings()]
+
     def feeds_at(self, url: str) -> list[FeedRow]:
         """Return the feeds whose address, written or moved to, is *url*."""
         query = select(*_FEED).where(or_(feeds.c.url == url, feeds.c.moved_to == url)).order_by(feeds.c.id)

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
+from starlette.types import Message
 
 from tocsin.quantities import Rate
-from tocsin.testing import MINUTE, NOON, FakeClock
-from web.limits import RateLimit, client_of
+from tocsin.testing import MINUTE, NOON, FakeClock, a_store
+from web.access import Authentication
+from web.limits import CALLER, RateLimit, client_of
 from web.pages import own_path, web_address
 from web.problems import Refused
 from web.settings import WebSettings
 from web.shapes import after, cursor
+from web.tokens import Scope
 
 SETTINGS = WebSettings(requests=Rate(10, timedelta(minutes=1)), burst=10)
 
 
-def request_from(address: str, *headers: tuple[bytes, bytes]) -> dict[str, object]:
+def request_from(address: str, *headers: tuple[bytes, bytes]) -> MutableMapping[str, Any]:
     return {"type": "http", "client": (address, 1234), "headers": list(headers)}
 
 
@@ -116,3 +123,19 @@ def test_a_path_to_go_on_to_never_leads_to_another_host(path: str) -> None:
 )
 def test_only_web_addresses_become_links(url: str) -> None:
     assert web_address(url) == ""
+
+
+@pytest.mark.parametrize(("arrived", "may"), [("127.0.0.1", True), ("::1", True), ("192.0.2.7", False)])
+async def test_reading_is_open_only_to_what_came_in_on_loopback(tmp_path: Path, arrived: str, may: bool) -> None:
+    async with a_store(tmp_path) as store:
+        house: Any = SimpleNamespace(store=store, settings=lambda: SETTINGS, clock=FakeClock())
+        access = Authentication(house=house, rate=RateLimit(lambda: SETTINGS, FakeClock()))
+        scope = {**request_from("192.0.2.1"), "server": (arrived, 8080)}
+
+        await access.door(scope, _nothing)
+
+    assert scope[CALLER].may(Scope.READ) is may
+
+
+async def _nothing() -> Message:
+    raise AssertionError
