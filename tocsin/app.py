@@ -79,7 +79,7 @@ async def run(
         pool = Pool(
             size=settings.tocsin.workers,
             memory_limit_bytes=CHILD_MEMORY_BYTES,
-            preload=(*detecting.PRELOAD, "ingest.intake"),
+            preload=(*detecting.PRELOAD, "ingest.intake", "tocsin.cli"),
         )
         async with pool:
             service = Service(settings, load=load, store=store, pool=pool, clock=clock, stage_drain_s=stage_drain_s)
