@@ -175,17 +175,15 @@ def _unix(path: Path) -> Iterator[socket.socket]:
     It is bound inside a folder that only we can enter and gets its place by a rename, so that at no moment anybody
     else could connect. The data directory is locked, so a socket that lies there has no owner any more.
     """
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening,
-        tempfile.TemporaryDirectory(prefix=".control-", dir=path.parent) as private,
-    ):
-        first = Path(private) / path.name
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         try:
-            with short_path(first) as name:
-                listening.bind(name)
-            first.chmod(0o600)
-            mine = first.stat().st_ino
-            first.replace(path)
+            with tempfile.TemporaryDirectory(prefix=".control-", dir=path.parent) as private:
+                first = Path(private) / path.name
+                with short_path(first) as name:
+                    listening.bind(name)
+                first.chmod(0o600)
+                mine = first.stat().st_ino
+                first.replace(path)
         except OSError as error:
             raise Stop(f"control socket {path}: {error.strerror or error}") from error
         try:
