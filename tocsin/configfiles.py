@@ -32,13 +32,16 @@ def config_files(shipped: Path, own: Path | None) -> list[ConfigFile]:
     """Return the files that count, by name: a file of *own* replaces the shipped one of the same name.
 
     Raises:
-        SettingsInvalid: *own* is no directory, or holds a `.yml`, which would replace nothing.
+        SettingsInvalid: *own* is no directory, holds nothing, or a `.yml`, which would replace nothing.
     """
     if own is not None and not own.is_dir():
         raise SettingsInvalid([_about(own, "there is no such directory of configuration")])
     found = {file.name: file for file in _listed(shipped, own=False)}
     if own is not None and own.resolve() != shipped.resolve():
-        found |= {file.name: file for file in _listed(own, own=True)}
+        theirs = {file.name: file for file in _listed(own, own=True)}
+        if not theirs:
+            raise SettingsInvalid([_about(own, "this directory holds no configuration: no *.yaml, no rules/*.yaml")])
+        found |= theirs
     misnamed = [file for file in found.values() if file.path.suffix == ".yml"]
     if misnamed:
         raise SettingsInvalid([_about(file.path, f"name it {file.path.stem}.yaml") for file in misnamed])

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 Path_ = tuple[str | int, ...]
 
+MEANT: Final = ", did you mean "
 LISTED_LIMIT: Final = 12  # names that a message lists when none of them is near
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """One thing wrong at *path*; `key` says that the key is wrong and not its value."""
+    """One thing wrong at *path*; `key` says that the key is wrong and not its value, `missing` that there is none."""
 
-    path: tuple[str | int, ...]
+    path: Path_
     message: str
     key: bool = False
+    missing: str | None = None
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
@@ -35,14 +37,16 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(str(word).casefold(), [name.casefold() for name in names], n=1, cutoff=0.6)
     if near:
-        return f", did you mean {next(name for name in names if name.casefold() == near[0])!r}?"
+        return f"{MEANT}{next(name for name in names if name.casefold() == near[0])!r}?"
     return f" (known: {', '.join(sorted(names))})" if 0 < len(names) <= LISTED_LIMIT else ""
 
 
 def tell(model: type[BaseModel], error: ValidationError, holds: Callable[[Path_], bool]) -> list[Mistake]:
     """Translate *error*; *holds* says whether the file has something at a path (a union's labels are not in it)."""
     details = error.errors(include_url=False)
-    return [_told(model, one, holds) for one in _likeliest_branches(details, holds)]
+    told = [_told(model, one, holds) for one in _likeliest_branches(details, holds)]
+    meant = {(one.path[:-1], one.message.rpartition(MEANT)[2]) for one in told if one.key and MEANT in one.message}
+    return [one for one in told if one.missing is None or (one.path[:-1], f"{one.missing!r}?") not in meant]
 
 
 def _told(model: type[BaseModel], error: ErrorDetails, holds: Callable[[Path_], bool]) -> Mistake:
@@ -55,9 +59,8 @@ def _told(model: type[BaseModel], error: ErrorDetails, holds: Callable[[Path_], 
             return Mistake(path=path, message=f"unknown key {str(path[-1])!r}{did_you_mean(path[-1], known)}", key=True)
         case "missing":
             or_file = f"{path[-1]}_file" in [name for each in _models(model, path[:-1]) for name in _keys(each)]
-            return Mistake(
-                path=path, message=f"missing key {path[-1]!r}" + (f" (or '{path[-1]}_file')" if or_file else "")
-            )
+            message = f"missing key {path[-1]!r}" + (f" (or '{path[-1]}_file')" if or_file else "")
+            return Mistake(path=path, message=message, missing=str(path[-1]))
         case "union_tag_not_found":
             return Mistake(path=path, message=f"missing key {context['discriminator']}")
         case "union_tag_invalid":

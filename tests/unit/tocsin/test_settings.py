@@ -81,7 +81,6 @@ def test_rules_may_stand_in_many_files_and_keep_their_places(tmp_path: Path) -> 
     assert {"one", "two"} <= {rule.id for rule in settings.detectors.rules}
     assert told == [
         "rules/one.yaml:3:10: expected text, found a number: put quotes around it",
-        "rules/two.yaml:3:5: missing key 'type'",
         "rules/two.yaml:3:13: unknown key 'typ', did you mean 'type'?",
     ]
 
@@ -198,12 +197,15 @@ def test_the_version_changes_with_any_byte_of_any_file(tmp_path: Path) -> None:
     assert one.version == same.version != other.version
 
 
-def test_a_directory_that_is_not_there_and_a_misnamed_file_are_mistakes(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_there_or_empty_and_a_misnamed_file_are_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "feeds.yml").write_text(FEED)
 
     with pytest.raises(SettingsInvalid, match="there is no such directory of configuration"):
         load_settings(tmp_path / "nowhere", data_dir=tmp_path)
+    with pytest.raises(SettingsInvalid, match="this directory holds no configuration"):
+        load_settings(tmp_path / "empty", data_dir=tmp_path)
     with pytest.raises(SettingsInvalid, match=r"feeds\.yml:1:1: name it feeds\.yaml"):
         load_settings(tmp_path / "own", data_dir=tmp_path)
 

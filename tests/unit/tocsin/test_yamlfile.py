@@ -202,7 +202,7 @@ class House(Strict):
     ] = {}
 
 
-def house(text: str, **outside: Any) -> House:  # noqa: ANN401  handed on to Outside
+def house(text: str, **outside: Any) -> House:
     return validate(House, read(text), outside=Outside(**outside))
 
 
@@ -210,7 +210,7 @@ def house(text: str, **outside: Any) -> House:  # noqa: ANN401  handed on to Out
     ("text", "told"),
     [
         ("feed: []", "1:1: unknown key 'feed', did you mean 'feeds'?"),
-        ("feeds:\n  - idd: a\n    every: 5m", "2:5: missing key 'id'"),
+        ("feeds:\n  - ident: a\n    every: 5m", "2:5: missing key 'id'"),
         ("feeds:\n  - id: a\n    frm: x", "3:5: unknown key 'frm', did you mean 'from'?"),
         (
             "feeds: [{id: a, zzzzzz: 1}]",
@@ -245,6 +245,12 @@ def house(text: str, **outside: Any) -> House:  # noqa: ANN401  handed on to Out
 )
 def test_a_mistake_in_the_values_is_told_with_its_place_and_what_was_meant(text: str, told: str) -> None:
     assert told in mistakes(lambda: house(text))
+
+
+def test_a_key_that_is_only_misspelt_is_not_told_as_missing_too() -> None:
+    assert mistakes(lambda: house("receivers: {x: {kind: chat, tokn: a}}")) == [
+        "1:29: unknown key 'tokn', did you mean 'token'?"
+    ]
 
 
 def test_all_mistakes_are_told_at_once_and_in_the_order_of_the_file() -> None:
