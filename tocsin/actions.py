@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 class Board:
     """The health board in the web's words."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, pool: Pool) -> None:
         self._health = health
+        self._pool = pool
 
     def stages(self) -> Sequence[StageStatus]:
         """Return every stage of this process."""
@@ -48,7 +49,8 @@ class Board:
 
     def unready(self) -> Sequence[str]:
         """Return why work should not be sent here now."""
-        return self._health.ready().reasons
+        childless = () if self._pool.pids else ("no worker child is up",)
+        return (*self._health.ready().reasons, *childless)
 
 
 class Actions:

@@ -56,6 +56,7 @@ log = structlog.get_logger()
 STORE_FILE: Final = "tocsin.db"
 STORE_QUOTA_BYTES: Final = 8_000_000_000  # of the stream and state; the archive has its own (`keep.size`)
 CHILD_MEMORY_BYTES: Final = 1_000_000_000
+SILENT_AFTER: Final = timedelta(minutes=3)  # a consumer that makes no turn for so long is stuck, not idle
 RESTART: Final = Backoff(first=timedelta(seconds=0.5), cap=timedelta(minutes=1))
 
 
@@ -140,7 +141,7 @@ class Service:
         app = create_app(
             store=self._store,
             archive=self._archive,
-            health=Board(self._health),
+            health=Board(self._health, self._pool),
             settings=lambda: self.settings.tocsin.web,
             actions=actions,
             clock=self._clock,
@@ -152,15 +153,12 @@ class Service:
             ),
             Stage(name="ingest", run=self._poll),
             Stage(name="detectors", run=self._detect),
-            Stage(name="incidents", run=self._consuming(incidents_stage.GROUP, READINGS, self._track)),
-            Stage(name="incidents timers", run=self._timing(incidents_stage.GROUP, self._grow_older)),
-            Stage(name="notifier", run=self._consuming(dispatch.ROOM, ALERTS, self._dispatch)),
-            Stage(name="notifier timers", run=self._timing(dispatch.ROOM, self._release)),
+            self._consuming("incidents", incidents_stage.GROUP, READINGS, self._track),
+            self._timing("incidents timers", incidents_stage.GROUP, self._grow_older),
+            self._consuming("notifier", dispatch.ROOM, ALERTS, self._dispatch),
+            self._timing("notifier timers", dispatch.ROOM, self._release),
             *(
-                Stage(
-                    name=f"archive {topic}",
-                    run=self._consuming(archiving.GROUP, topic, archiving.archiving(self._archive)),
-                )
+                self._consuming(f"archive {topic}", archiving.GROUP, topic, archiving.archiving(self._archive))
                 for topic in TOPICS
             ),
             Stage(name="housekeeping", run=self._keep_house),
@@ -182,7 +180,7 @@ class Service:
     async def _detect(self) -> None:
         await self._warm()
         work = detecting.detecting(self._pool, lambda: self.settings.detectors)
-        await self._consuming(detecting.GROUP, ARTICLES, work)()
+        await self._consuming("detectors", detecting.GROUP, ARTICLES, work).run()
 
     async def _warm(self) -> None:
         """Have every child compile the rules before the first article is blamed for being slow."""
@@ -210,13 +208,24 @@ class Service:
             keep=lambda: timedelta(days=self.settings.tocsin.keep.days),
         )
 
-    def _consuming(self, group: str, topic: str, work: Work) -> Callable[[], Awaitable[None]]:
-        return partial(
-            consume, stream=self._stream, store=self._store, clock=self._clock, group=group, topic=topic, work=work
+    def _consuming(self, name: str, group: str, topic: str, work: Work) -> Stage:
+        beat = partial(self._health.beat, name)
+        run = partial(
+            consume,
+            stream=self._stream,
+            store=self._store,
+            clock=self._clock,
+            group=group,
+            topic=topic,
+            work=work,
+            beat=beat,
         )
+        return Stage(name=name, run=run, silent_after=SILENT_AFTER)
 
-    def _timing(self, room: str, handle: Callable[[Tx, Timer], None]) -> Callable[[], Awaitable[None]]:
-        return partial(run_timers, store=self._store, clock=self._clock, room=room, handle=handle)
+    def _timing(self, name: str, room: str, handle: Callable[[Tx, Timer], None]) -> Stage:
+        beat = partial(self._health.beat, name)
+        run = partial(run_timers, store=self._store, clock=self._clock, room=room, handle=handle, beat=beat)
+        return Stage(name=name, run=run, silent_after=SILENT_AFTER)
 
     def _new_lanes(self, settings: Settings) -> dict[str, Lane]:
         return dict(

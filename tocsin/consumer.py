@@ -37,10 +37,22 @@ STARTS = 3  # a record that was under way at two deaths is set aside at the thir
 REASON_CHARACTERS = 2_000
 
 
+def _nobody_listens() -> None:
+    """Stand in for the health board where nobody watches."""
+
+
 async def consume(
-    *, stream: Stream, store: Store, clock: Clock, group: str, topic: str, work: Work, batch: int = 100
+    *,
+    stream: Stream,
+    store: Store,
+    clock: Clock,
+    group: str,
+    topic: str,
+    work: Work,
+    batch: int = 100,
+    beat: Callable[[], None] = _nobody_listens,
 ) -> None:
-    """Work through *topic* for ever, in order.
+    """Work through *topic* for ever, in order; call *beat* at each turn, at least every `IDLE_S` when all is well.
 
     *work* turns records into one unit each; what a unit raises sets that record aside, unless it is `TryLater` or
     `Stop`. Nothing is remembered here: after a crash the loop goes on from the cursor in the store.
@@ -49,6 +61,7 @@ async def consume(
     singly = 0
     first = True
     while True:
+        beat()
         records = await stream.fetch(topic, start=position, most=1 if singly else batch, timeout_s=IDLE_S)
         if not records:
             continue
@@ -75,10 +88,18 @@ async def consume(
         position = to
 
 
-async def run_timers(*, store: Store, clock: Clock, room: str, handle: Callable[[Tx, Timer], None]) -> None:
+async def run_timers(
+    *,
+    store: Store,
+    clock: Clock,
+    room: str,
+    handle: Callable[[Tx, Timer], None],
+    beat: Callable[[], None] = _nobody_listens,
+) -> None:
     """Call *handle* for each due timer of *room* for ever; its writes and the timer's end are one transaction."""
     name = f"timers:{room}"
     while True:
+        beat()
         mark = store.mark(name)
         now = clock.now()
         due = await store.read(lambda tx, now=now: tx.timers.due(room, now))  # type: ignore[misc]  # mypy infers no lambda with defaults

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from detectors.engine import DetectorsConfig
 from detectors.lexicon import Lexicon
@@ -118,6 +118,10 @@ class Settings:
     files: tuple[ConfigFile, ...] = field(repr=False)
     version: str
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the value of every secret, for those who must never show one."""
+        return tuple(_secrets((self.tocsin, self.sources, self.incidents, self.notifier)))
+
 
 def load_settings(own: Path | None, *, data_dir: Path, environment: Mapping[str, str] = NO_ENVIRONMENT) -> Settings:
     """Read the shipped files overlaid by those of *own*, and check everything.
@@ -165,6 +169,19 @@ def _uncompilable(read: Read, detectors: DetectorsConfig) -> Iterator[Problem]:
         except ValueError as error:
             document = next(each for each in read.lexicons.values() if each.data["language"] == lexicon.language)
             yield document.problem(str(error))
+
+
+def _secrets(value: object) -> Iterator[str]:
+    """Walk through models and what they hold."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from _secrets(tuple(getattr(value, name) for name in type(value).model_fields))
+    elif isinstance(value, dict):
+        yield from _secrets(tuple(value.values()))
+    elif isinstance(value, tuple | list | frozenset | set):
+        for item in value:
+            yield from _secrets(item)
 
 
 class _Mistakes:

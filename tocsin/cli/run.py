@@ -40,7 +40,12 @@ def run(
 
     logs.configure(level=level)
     folder = data.absolute()
-    load = partial(settings_of, config, folder)
+
+    def load() -> Settings:
+        loaded = settings_of(config, folder)
+        logs.hide(loaded.secrets())
+        return loaded
+
     settings = load()
     with held(folder):
         typer.echo(f"tocsin: state in {folder}, rules {settings.detectors.version[:12]}", err=True)
