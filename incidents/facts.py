@@ -70,7 +70,17 @@ def known_of(claims: Sequence[Claim], *, settle: timedelta) -> tuple[Known, ...]
 
 
 def _when_told(claim: Claim) -> tuple[object, ...]:
-    return (claim.told_at, claim.owner, claim.articles)
+    names = tuple(sender.code for sender in claim.senders)
+    return (
+        claim.told_at,
+        claim.owner,
+        claim.articles,
+        claim.type,
+        claim.certainty.rank,
+        claim.low,
+        claim.kind or "",
+        names,
+    )
 
 
 def _known_type(kind: str, claims: Sequence[Claim], *, settle: timedelta) -> Known | None:
