@@ -42,6 +42,8 @@ from web.server import run as serve_web
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from starlette.applications import Starlette
+
     from ingest.settings import Feed
     from notifier.lanes import Lane
     from tocsin.consumer import Unit
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from tocsin.store.timers import Timer
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
+    from web.settings import WebSettings
 
 log = structlog.get_logger()
 
@@ -114,6 +117,7 @@ class Service:
         self._dispatcher = Dispatcher(settings.notifier, clock=clock)
         self._lanes: dict[str, Lane] = {}
         self._reloading = asyncio.Lock()
+        self._web_moved = asyncio.Event()
 
     async def run(self, reload_asked: asyncio.Event) -> None:
         """Run every stage until cancelled."""
@@ -147,10 +151,7 @@ class Service:
             clock=self._clock,
         )
         return (
-            Stage(
-                name="web",
-                run=partial(serve_web, app, settings=self.settings.tocsin.web, data_dir=self.settings.data_dir),
-            ),
+            Stage(name="web", run=partial(self._serve, app)),
             Stage(name="ingest", run=self._poll),
             Stage(name="detectors", run=self._detect),
             self._consuming("incidents", incidents_stage.GROUP, READINGS, self._track),
@@ -163,6 +164,16 @@ class Service:
             ),
             Stage(name="housekeeping", run=self._keep_house),
         )
+
+    async def _serve(self, app: Starlette) -> None:
+        """Serve where the settings say; a reload that moves the address lets requests under way end first."""
+        while True:
+            self._web_moved.clear()
+            async with asyncio.TaskGroup() as tasks:
+                server = serve_web(app, settings=self.settings.tocsin.web, data_dir=self.settings.data_dir)
+                serving = tasks.create_task(server, name="web server")
+                await self._web_moved.wait()
+                serving.cancel()
 
     async def _poll(self) -> None:
         poller = Poller(
@@ -266,6 +277,8 @@ class Service:
                 self._supervisor.add(Stage(name="ingest", run=self._poll))
             else:
                 await self._store.write(lambda tx: tx.wake(sources.CHANGED))
+            if _doors(old.tocsin.web) != _doors(new.tocsin.web):
+                self._web_moved.set()
             log.info("configuration reloaded", version=new.version, rules=new.detectors.version)
             return ()
 
@@ -286,3 +299,8 @@ class Service:
             if name not in self._lanes:
                 self._lanes[name] = lane
                 self._supervisor.add(Stage(name=f"lane {name}", run=lane.run))
+
+
+def _doors(web: WebSettings) -> tuple[object, ...]:
+    """Return what a listening socket was made from; everything else the web asks for anew at each request."""
+    return (web.listen, web.connections)

@@ -1,4 +1,8 @@
-"""Forgets what is no longer needed, and counts what is left."""
+"""Forgets what is no longer needed, and counts what is left.
+
+The stream forgets after days; what rooms remember (articles, ended incidents, settled deliveries, the audit) goes
+with the archive, so that `tocsin why` and the archive know the same.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,9 @@ async def keep_house(*, store: Store, archive: Archive, clock: Clock, keep: Call
         for topic in TOPICS:
             while await store.write(partial(_trim, topic=topic, before=before)) == TRIMMED_AT_ONCE:
                 await clock.sleep(0)
+        remembered = clock.now() - keep()
+        for forget in (_forget_articles, _forget_incidents, _forget_deliveries, _forget_audit):
+            await store.write(partial(forget, before=remembered))
         dropped = await asyncio.to_thread(archive.trim, now=clock.now(), keep=keep())
         if dropped:
             log.info("archive trimmed", files=dropped)
@@ -47,3 +54,19 @@ async def keep_house(*, store: Store, archive: Archive, clock: Clock, keep: Call
 
 def _trim(tx: Tx, *, topic: str, before: datetime) -> int:
     return tx.topics.trim(topic, before=before, most=TRIMMED_AT_ONCE)
+
+
+def _forget_articles(tx: Tx, *, before: datetime) -> None:
+    tx.ingest.trim(before=before, most=TRIMMED_AT_ONCE)
+
+
+def _forget_incidents(tx: Tx, *, before: datetime) -> None:
+    tx.incidents.trim(before)
+
+
+def _forget_deliveries(tx: Tx, *, before: datetime) -> None:
+    tx.notifier.prune(before)
+
+
+def _forget_audit(tx: Tx, *, before: datetime) -> None:
+    tx.access.forget_audit(before=before)
