@@ -115,7 +115,7 @@ def alert_of(
         headline=headline(step, facts, happening=incident.happening, places=incident.places, country=incident.country),
         facts=facts,
         sources=sources,
-        urls=tuple(dict.fromkeys(one.url for one in sources if one.url)),
+        urls=tuple(dict.fromkeys(one.url for one in (source, *sources) if one.url)),
         seen_at=seen_at,
         late=late,
         happening=incident.happening,
@@ -125,7 +125,10 @@ def alert_of(
 def _sources(
     incident: Incident, changed: Mapping[str, Step], source: SourceRef, *, is_correction: bool
 ) -> tuple[SourceRef, ...]:
-    """Return one article of each independent owner, the weightiest first; a correction's own article leads it."""
+    """Return one article of each independent owner, the weightiest first; a correction's own article leads it.
+
+    Of the owner that rings it is the article that rings, whatever else that newsroom told before.
+    """
     heard = {one.article: one.source for one in incident.heard}
     cited = [heard[a] for known in incident.known if known.type in changed for a in known.articles if a in heard]
     cited.sort(key=lambda one: -one.tier.rank)
@@ -133,5 +136,6 @@ def _sources(
         cited.insert(0, source)
     by_owner: dict[Source, SourceRef] = {}
     for one in cited:
-        by_owner.setdefault(Source(owner=one.owner, tier=one.tier), one)
+        owner = Source(owner=one.owner, tier=one.tier)
+        by_owner.setdefault(owner, source if owner == Source(owner=source.owner, tier=source.tier) else one)
     return tuple(by_owner.values())[:SOURCES_LIMIT]
