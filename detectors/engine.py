@@ -209,6 +209,7 @@ def read(engine: Engine, article: Article) -> Reading:
         replace(d, country=article.country, country_guessed=True) if d.country is None and article.country and not d.denied else d
         for d in found.detections
     )
+    detections = tuple(replace(d, sentence=_sentence(found.document, d)) for d in detections)
     return Reading(
         article=article.id,
         revision=article.revision,
@@ -229,3 +230,12 @@ def read(engine: Engine, article: Article) -> Reading:
     )
 
 
+def _sentence(document: Document | None, detection: Detection) -> str:
+    """Return the whole sentence in which the first evidence of *detection* stands."""
+    if document is None or not detection.evidence:
+        return ""
+    first = detection.evidence[0]
+    for sentence in document.sentences:
+        if sentence.field == first.field and sentence.starts[0] <= first.start < sentence.ends[-1]:
+            return document.fields[first.field][sentence.starts[0] : sentence.ends[-1]]
+    return ""

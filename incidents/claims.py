@@ -87,7 +87,7 @@ def _claim(detection: Detection, reading: Reading, *, told_at: datetime, copied:
         attribution=detection.attribution,
         severity=detection.severity,
         copied=copied,
-        quote=detection.evidence[0].quote if detection.evidence else "",
+        quote=detection.sentence or (detection.evidence[0].quote if detection.evidence else ""),
         language=reading.mention.language,
         rule=detection.rule,
     )

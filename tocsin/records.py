@@ -206,6 +206,7 @@ class Detection:
     disaster, war, epidemic, politics). `denied` marks a statement that this did *not* happen: no event, but it can
     take one back.
     `withdrawn` is an earlier figure that this text itself takes back ("statt der gemeldeten 62 gebe es 47").
+    `sentence` is the one in which the first evidence stands, for people to read.
     """
 
     type: str
@@ -224,6 +225,7 @@ class Detection:
     senders: tuple[Sender, ...] = ()
     kind: DismissalKind | None = None
     denied: bool = False
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
