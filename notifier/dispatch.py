@@ -163,8 +163,8 @@ class Dispatcher:
             subscription = self._subscriptions.get(name)
             if subscription is None:
                 return name
-            rings = tx.notifier.charged(receiver, name, since=now - subscription.budget.per)
-            if len(rings) < subscription.budget.count:
+            rings, _ = tx.notifier.charged(receiver, name, since=now - subscription.budget.per)
+            if rings < subscription.budget.count:
                 return name
         return None if asked else ""
 
@@ -178,8 +178,8 @@ class Dispatcher:
         last = tx.notifier.last_digest(receiver, cause=BUDGET)
         due = now + self._settings.notifier.opening_wait
         if last is not None and last > now - span:
-            rings = [at for name in item.subscriptions for at in tx.notifier.charged(receiver, name, since=now - span)]
-            due = max(due, min(rings, default=now) + span)
+            firsts = [tx.notifier.charged(receiver, name, since=now - span)[1] for name in item.subscriptions]
+            due = max(due, min((at for at in firsts if at is not None), default=now) + span)
         tx.timers.set(ROOM, BUDGET, receiver, due=due)
 
     def _collect(self, tx: Tx, item: Held, now: datetime) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from notifier.settings import AppriseSettings
     from notifier.telling import Message
 
-AT_ONCE: Final = 2
+AT_ONCE: Final = 1
 REASON_LIMIT: Final = 300
 _STATUS: Final = re.compile(r"\berror\s*=\s*(\d{3})\b")
 _LATER: Final = frozenset({408, 425, 429})

@@ -34,14 +34,16 @@ def client(*, allow_private: bool, at_once: int) -> aiohttp.ClientSession:
     )
 
 
-async def post(session: aiohttp.ClientSession, url: str, body: bytes, *, clock: Clock) -> str:
+async def post(session: aiohttp.ClientSession, url: str, body: bytes, *, key: str, clock: Clock) -> str:
     """Post JSON to *url* and return the beginning of the answer; the address is in no error.
+
+    *key* goes along as Idempotency-Key, so that a sink can tell a message that comes twice.
 
     Raises:
         DeliveryDeferred: no answer, or one that says to come later.
         DeliveryRefused: any other answer but a yes; redirects are not followed.
     """
-    headers = {"Content-Type": "application/json; charset=utf-8"}
+    headers = {"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": key}
     try:
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
             answer = await _beginning(response)

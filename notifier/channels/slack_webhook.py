@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from notifier.telling import Message
     from tocsin.clock import Clock
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 1  # Slack takes one message a second on a channel, and a killed send doubles one message only
 
 
 class SlackWebhook(Channel):
@@ -37,7 +37,7 @@ class SlackWebhook(Channel):
     @override
     async def send(self, message: Message, *, attempt: int, accepted: Sequence[str]) -> Receipt:
         body = msgspec.json.encode(as_slack(message))
-        await post(self._session, self._url.get_secret_value(), body, clock=self._clock)
+        await post(self._session, self._url.get_secret_value(), body, key=message.key, clock=self._clock)
         return Receipt()
 
     @override

@@ -47,12 +47,14 @@ class WebSink:
     url: str = ""
     answers: list[str] = field(default_factory=list)
     heard: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     instants: list[float] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.instants.append(asyncio.get_running_loop().time())
         self.heard.append(await request.json())
+        self.keys.append(request.headers.get("Idempotency-Key", ""))
         what = self.answers.pop(0) if self.answers else "200"
         match what.split():
             case ["hang"]:

@@ -119,7 +119,7 @@ async def test_the_charge_counts_rings_of_one_subscription_only(store: SqliteSto
 
     charged = await store.read(lambda tx: tx.notifier.charged("desk", "all", since=NOON - DAY))
 
-    assert charged == [NOON]
+    assert charged == (1, NOON)
 
 
 async def test_what_is_held_comes_out_once_the_newest_of_each_incident_the_gravest_first(store: SqliteStore) -> None:

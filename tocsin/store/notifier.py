@@ -7,7 +7,20 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, UniqueConstraint, delete, func, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from tocsin.records import Delivery, DeliveryState, MessageKind
 from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
@@ -15,7 +28,7 @@ from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import Connection, Row
 
 PENDING, SENDING, DONE, DEAD = DeliveryState
 
@@ -55,7 +68,7 @@ outbox = Table(
     Column("remote", String),
     Column("reason", String, nullable=False),
     Column("accepted", String, nullable=False),
-    Index("notifier_outbox_due", "receiver", "state", "next_try"),
+    Index("notifier_outbox_lane", "receiver", "state"),  # and so, with the row id behind it, in order
     Index("notifier_outbox_order", "receiver", "incident", "state", "seq"),
     Index("notifier_outbox_charged", "receiver", "subscription", "created_at"),
     Index("notifier_outbox_finished", "state", "finished_at"),
@@ -95,6 +108,33 @@ verdicts = Table(
 )
 
 _COLUMNS: Final = [outbox.c[field.name] for field in fields(Delivery)]
+
+# What a lane asks for each message is built once: to build it takes SQLAlchemy longer than SQLite to answer it.
+_EARLIER: Final = outbox.alias("earlier")
+_IN_THE_WAY: Final = (
+    select(_EARLIER.c.seq)
+    .where(
+        _EARLIER.c.receiver == outbox.c.receiver,
+        _EARLIER.c.incident == outbox.c.incident,
+        _EARLIER.c.state.in_((PENDING, SENDING)),
+        _EARLIER.c.seq < outbox.c.seq,
+    )
+    .exists()
+)
+_MAY_GO: Final = (outbox.c.receiver == bindparam("receiver"), outbox.c.state == PENDING, ~_IN_THE_WAY)
+_CLAIM: Final = (
+    select(outbox.c.seq, *_COLUMNS)
+    .where(*_MAY_GO, outbox.c.next_try <= bindparam("now", type_=Instant))
+    .order_by(outbox.c.seq)
+    .limit(bindparam("limit", type_=Integer))
+)
+_NEXT_TRY: Final = select(func.min(outbox.c.next_try)).where(*_MAY_GO)
+_CHARGED: Final = select(func.count(), func.min(outbox.c.created_at)).where(
+    outbox.c.receiver == bindparam("receiver"),
+    outbox.c.subscription == bindparam("subscription"),
+    outbox.c.created_at > bindparam("since", type_=Instant),
+    outbox.c.kind == MessageKind.ALERT,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,15 +293,11 @@ class NotifierRepository:
         row |= {"alerts": " ".join(delivery.alerts), "accepted": "\n".join(delivery.accepted)}
         return insert_ignore(self._conn, outbox, row)
 
-    def charged(self, receiver: str, subscription: str, *, since: datetime) -> list[datetime]:
-        """Return when *subscription* rang at *receiver* after *since*, the earliest first."""
-        query = select(outbox.c.created_at).where(
-            outbox.c.receiver == receiver,
-            outbox.c.subscription == subscription,
-            outbox.c.created_at > since,
-            outbox.c.kind == MessageKind.ALERT,
-        )
-        return list(self._conn.execute(query.order_by(outbox.c.created_at)).scalars())
+    def charged(self, receiver: str, subscription: str, *, since: datetime) -> tuple[int, datetime | None]:
+        """Return how often *subscription* rang at *receiver* after *since*, and when first."""
+        names = {"receiver": receiver, "subscription": subscription, "since": since}
+        row = self._conn.execute(_CHARGED, names).one()
+        return row[0], row[1]
 
     def last_digest(self, receiver: str, *, cause: str) -> datetime | None:
         """Return when *receiver* was last sent a digest for *cause*."""
@@ -272,13 +308,7 @@ class NotifierRepository:
 
     def claim(self, receiver: str, now: datetime, *, limit: int) -> list[Delivery]:
         """Take up to *limit* due messages and count the attempt; of each incident only the earliest unfinished one."""
-        query = (
-            select(outbox.c.seq, *_COLUMNS)
-            .where(*_may_go(receiver), outbox.c.next_try <= now)
-            .order_by(outbox.c.seq)
-            .limit(limit)
-        )
-        rows = self._conn.execute(query).all()
+        rows = self._conn.execute(_CLAIM, {"receiver": receiver, "now": now, "limit": limit}).all()
         if rows:
             taken = outbox.c.seq.in_([row.seq for row in rows])
             self._conn.execute(update(outbox).where(taken).values(state=SENDING, attempts=outbox.c.attempts + 1))
@@ -342,7 +372,7 @@ class NotifierRepository:
 
     def next_try(self, receiver: str) -> datetime | None:
         """Return when `claim` will find a message of *receiver*, if nothing else is settled until then."""
-        return self._conn.execute(select(func.min(outbox.c.next_try)).where(*_may_go(receiver))).scalar()
+        return self._conn.execute(_NEXT_TRY, {"receiver": receiver}).scalar()
 
     def waiting(self) -> dict[str, Waiting]:
         """Return what is before each receiver that has anything before it."""
@@ -384,22 +414,6 @@ class NotifierRepository:
 
     def _settle(self, key: str, **values: object) -> None:
         self._conn.execute(update(outbox).where(outbox.c.key == key).values(**values))
-
-
-def _may_go(receiver: str) -> tuple[ColumnElement[bool], ...]:
-    """Messages that nothing of their incident stands before."""
-    earlier = outbox.alias("earlier")
-    in_the_way = (
-        select(earlier.c.seq)
-        .where(
-            earlier.c.receiver == outbox.c.receiver,
-            earlier.c.incident == outbox.c.incident,
-            earlier.c.state.in_((PENDING, SENDING)),
-            earlier.c.seq < outbox.c.seq,
-        )
-        .exists()
-    )
-    return (outbox.c.receiver == receiver, outbox.c.state == PENDING, ~in_the_way)
 
 
 def _delivery(row: Row[tuple[object, ...]], **instead: object) -> Delivery:

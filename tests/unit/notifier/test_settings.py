@@ -50,7 +50,7 @@ def test_what_the_example_says_is_understood(tmp_path: Path) -> None:
 
     desk, everything = settings.subscriptions
     slack, mail = settings.receivers["duty-slack"], settings.receivers["duty-mail"]
-    assert (desk.steps, desk.budget) == ({Step.NEW, Step.ESCALATION}, Rate(5, timedelta(hours=1)))
+    assert (desk.steps, desk.budget) == (frozenset({Step.NEW, Step.ESCALATION}), Rate(5, timedelta(hours=1)))
     assert desk.when.countries == ("NO", "unknown")
     assert (everything.to, everything.language) == (("log",), "de")
     assert (everything.group_wait, everything.at_once_from) == (timedelta(minutes=2), Severity.EXTREME)
