@@ -11,7 +11,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Integer, String, Table
+from sqlalchemy import BigInteger, Column, String, Table
 
 from tocsin.store.schema import metadata
 
@@ -22,7 +22,7 @@ counters = Table(
     "store_counters",
     metadata,
     Column("name", String, primary_key=True),
-    Column("value", Integer, nullable=False),
+    Column("value", BigInteger, nullable=False),
 )
 
 _SLOT = struct.Struct(">QI")  # the count, its CRC-32

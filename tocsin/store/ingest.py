@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from tocsin.store.schema import Instant, Sealed, metadata
+from tocsin.store.schema import Instant, Sealed, insert_ignore_all, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -100,7 +100,8 @@ articles = Table(
     Index("articles_seen", "seen_at"),
 )
 
-LOOKUP_AT_ONCE = 200  # names in one IN list; three lists a query stay far below SQLite's 32,766 parameters
+LOOKUP_SIZES = (4, 32, 256)
+DELETE_AT_ONCE = 200
 _PER_FEED = 1_000
 
 _strings = msgspec.json.Decoder(list[str])
@@ -211,7 +212,15 @@ _FRESH = {
 }
 _ACTIVE = and_(feeds.c.listed, ~feeds.c.paused)
 _SAVE_FEED = update(feeds).where(feeds.c.id == bindparam("of_id"))
-_INSERT_ARTICLE = insert(articles)
+# Each IN list has one of a few lengths, filled up with NULL, so that its statement is built once and kept.
+_LOOKUPS = {
+    (column, size): select(*_ARTICLE).where(
+        articles.c[column].in_([bindparam(f"n{place}", type_=String) for place in range(size)]),
+        articles.c.feed == bindparam("of_feed"),
+    )
+    for column in ("id", "guid", "url_key")
+    for size in LOOKUP_SIZES
+}
 _REVISE_ARTICLE = update(articles).where(articles.c.id == bindparam("of_id")).values(revisions=articles.c.revisions + 1)
 
 
@@ -305,22 +314,23 @@ class IngestRepository:
     # -------------------------------------------------------------------------------------------------- articles
 
     def known(
-        self, feed: str, *, ids: Sequence[str], guids: Sequence[str], url_keys: Sequence[str]
+        self, feed: str, *, ids: Sequence[str] = (), guids: Sequence[str] = (), url_keys: Sequence[str] = ()
     ) -> list[ArticleRow]:
         """Return the articles of *feed* that go by any of these names."""
         found: dict[str, ArticleRow] = {}
-        for column, names in ((articles.c.id, ids), (articles.c.guid, guids), (articles.c.url_key, url_keys)):
-            for start in range(0, len(names), LOOKUP_AT_ONCE):
-                some = names[start : start + LOOKUP_AT_ONCE]
-                query = select(*_ARTICLE).where(column.in_(some), articles.c.feed == feed)
-                for row in self._conn.execute(query).mappings():
-                    found[row["id"]] = _article(row)
+        for column, names in (("id", ids), ("guid", guids), ("url_key", url_keys)):
+            for start in range(0, len(names), LOOKUP_SIZES[-1]):
+                some = names[start : start + LOOKUP_SIZES[-1]]
+                size = next(size for size in LOOKUP_SIZES if size >= len(some))
+                values: dict[str, str | None] = {f"n{place}": name for place, name in enumerate(some)}
+                values |= {f"n{place}": None for place in range(len(some), size)}
+                rows = self._conn.execute(_LOOKUPS[column, size], {"of_feed": feed, **values})
+                found |= {row.id: _article(row._mapping) for row in rows}  # noqa: SLF001 — SQLAlchemy's own public name
         return list(found.values())
 
     def add_articles(self, rows: Sequence[ArticleRow]) -> None:
-        """Remember articles that were not known."""
-        if rows:
-            self._conn.execute(_INSERT_ARTICLE, [_values(row) for row in rows])
+        """Remember articles; one whose id is known already stays as it is."""
+        insert_ignore_all(self._conn, articles, [_values(row) for row in rows])
 
     def revise_articles(self, rows: Sequence[ArticleRow]) -> None:
         """Give known articles their new revision; `seen_at` and `backfill` stay those of the first."""
@@ -371,8 +381,8 @@ class IngestRepository:
                 name for name in self._conn.execute(query.limit(_PER_FEED + len(kept))).scalars() if name not in kept
             ]
             ids = ids[: most - removed]
-            for start in range(0, len(ids), LOOKUP_AT_ONCE):
-                some = ids[start : start + LOOKUP_AT_ONCE]
+            for start in range(0, len(ids), DELETE_AT_ONCE):
+                some = ids[start : start + DELETE_AT_ONCE]
                 removed += self._conn.execute(delete(articles).where(articles.c.id.in_(some))).rowcount
             if removed >= most:
                 break

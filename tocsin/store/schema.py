@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Dialect, LargeBinary, MetaData
@@ -16,7 +17,7 @@ from tocsin.errors import RecordUnreadable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, Executable, Table
 
 metadata = MetaData()
 
@@ -75,8 +76,19 @@ class Sealed(TypeDecorator[bytes]):
 
 def insert_ignore(conn: Connection, table: Table, values: Mapping[str, object]) -> bool:
     """Insert one row; return False, and change nothing, when a unique key is there already."""
-    build = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    return conn.execute(build(table).on_conflict_do_nothing(), dict(values)).rowcount == 1
+    return conn.execute(_insert_ignore(table, conn.dialect.name), dict(values)).rowcount == 1
+
+
+def insert_ignore_all(conn: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> int:
+    """Insert all *rows* that collide with no unique key; return how many those are."""
+    return conn.execute(_insert_ignore(table, conn.dialect.name), [dict(row) for row in rows]).rowcount if rows else 0
+
+
+@lru_cache(maxsize=256)
+def _insert_ignore(table: Table, dialect: str) -> Executable:
+    """Build the statement once a table: building it costs as much as running it."""
+    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return build(table).on_conflict_do_nothing()
 
 
 def upsert(conn: Connection, table: Table, values: Mapping[str, object], *, key: Sequence[str]) -> None:

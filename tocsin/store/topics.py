@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Index,
     Integer,
@@ -20,9 +21,10 @@ from sqlalchemy import (
 )
 
 from tocsin.errors import Fenced, RecordUnreadable
-from tocsin.store.schema import Instant, insert_ignore, metadata, seal, unseal
+from tocsin.store.schema import Instant, insert_ignore, insert_ignore_all, metadata, seal, unseal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 records = Table(
     "stream_records",
     metadata,
-    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("position", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     Column("topic", String, nullable=False),
     Column("key", String, nullable=False),
     Column("record_id", String, nullable=False),
@@ -47,9 +49,9 @@ cursors = Table(
     Column("consumer_group", String, primary_key=True),
     Column("topic", String, primary_key=True),
     Column("partition", Integer, primary_key=True),
-    Column("position", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("attempted", Integer, nullable=False, server_default="-1"),
+    Column("attempted", BigInteger, nullable=False, server_default="-1"),
 )
 
 _FETCH = (
@@ -90,6 +92,14 @@ class TopicRepository:
         """Add one record; return False when its id was seen before."""
         row = {"topic": topic, "key": key, "record_id": record_id, "value": seal(value), "at": at}
         return insert_ignore(self._conn, records, row)
+
+    def append_all(self, topic: str, rows: Sequence[tuple[str, str, bytes]], *, at: datetime) -> int:
+        """Add records, given as (key, id, value), in order; return how many were not seen before."""
+        values = [
+            {"topic": topic, "key": key, "record_id": record_id, "value": seal(value), "at": at}
+            for key, record_id, value in rows
+        ]
+        return insert_ignore_all(self._conn, records, values)
 
     def fetch(self, topic: str, *, start: int, most: int) -> list[StoredRecord]:
         """Return up to *most* records at or after offset *start*, in order."""

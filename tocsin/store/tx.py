@@ -16,6 +16,8 @@ from tocsin.store.timers import TimerRepository
 from tocsin.store.topics import TopicRepository
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from tocsin.clock import Clock
@@ -37,6 +39,13 @@ class Tx:
     def emit(self, topic: str, *, key: str, record_id: str, value: bytes) -> bool:
         """Put one record on *topic*; return False, and do nothing, when its id was seen before."""
         fresh = self.topics.append(topic, key=key, record_id=record_id, value=value, at=self._clock.now())
+        if fresh:
+            self.woken.add(topic)
+        return fresh
+
+    def emit_all(self, topic: str, records: Sequence[tuple[str, str, bytes]]) -> int:
+        """Put records, given as (key, id, value), on *topic* in order; return how many ids were not seen before."""
+        fresh = self.topics.append_all(topic, records, at=self._clock.now())
         if fresh:
             self.woken.add(topic)
         return fresh
