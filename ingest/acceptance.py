@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ingest import schedule
 from ingest.fetch import Validators
-from ingest.identity import Change, Item, Known, Match, match, title_key
+from ingest.identity import Change, Item, Known, Match, match
 from tocsin.records import Article, digest
 from tocsin.store.ingest import ArticleRow, FeedRow
 from tocsin.stream.codec import encode
@@ -58,11 +58,12 @@ def accept(
         tx.require_room()
     new: list[ArticleRow] = []
     revised: list[ArticleRow] = []
+    records: list[tuple[str, str, bytes]] = []
     for found in changed:
         article = _article(feed, found, language=language, now=now, backfill=backfill)
         (new if found.change is Change.NEW else revised).append(_kept(found, article))
-        record_id = digest(article.id, article.revision)
-        tx.emit(ARTICLES, key=article.id, record_id=record_id, value=encode(article))
+        records.append((article.id, digest(article.id, article.revision), encode(article)))
+    tx.emit_all(ARTICLES, records)
     tx.ingest.add_articles(new)
     tx.ingest.revise_articles(revised)
     return Accepted(
@@ -95,10 +96,19 @@ def rate(row: FeedRow, items: Sequence[Item], accepted: Accepted, now: datetime)
 def _lookup(tx: Tx, row: FeedRow, items: Sequence[Item]) -> list[ArticleRow]:
     if row.first_ok_at is None and not tx.ingest.articles_of(row.id, limit=1):
         return []
-    guids = [item.by_guid for item in items if item.by_guid]
-    url_keys = [item.url_key for item in items if item.url_key]
-    ids = [name for item in items for name in item.ids]
-    return tx.ingest.known(row.id, ids=ids, guids=guids, url_keys=url_keys)
+    likely = {item.name: item for item in items}
+    found = tx.ingest.known(row.id, ids=list(likely))
+    # An entry that is found under its usual name, at its usual address, needs no second look.
+    settled = {each.id for each in found if likely[each.id].url_key == each.url_key}
+    open_ = [item for name, item in likely.items() if name not in settled]
+    if open_:
+        found += tx.ingest.known(
+            row.id,
+            ids=[item.by_content for item in open_ if item.name != item.by_content],
+            guids=[item.by_guid for item in open_ if item.by_guid],
+            url_keys=[item.url_key for item in open_ if item.url_key],
+        )
+    return found
 
 
 def _known(row: ArticleRow) -> Known:
@@ -108,7 +118,7 @@ def _known(row: ArticleRow) -> Known:
         url_key=row.url_key,
         content=row.content,
         revision=row.revision,
-        title_key=title_key(row.title),
+        title=row.title,
         previous=row.previous,
         changed_at=row.changed_at,
     )

@@ -55,14 +55,13 @@ class Item:
     by_url: str | None
     url_key: str | None
     content: str
-    title_key: str
     entry: Entry
     url: str
 
     @property
-    def ids(self) -> tuple[str, ...]:
-        """Every id that this entry's article can have been given."""
-        return tuple(name for name in (self.by_guid, self.by_url, self.by_content) if name)
+    def name(self) -> str:
+        """The id that this entry's article has when it is new and its feed in order."""
+        return self.by_guid or self.by_url or self.by_content
 
     @property
     def by_content(self) -> str:
@@ -79,7 +78,7 @@ class Known:
     url_key: str | None
     content: str
     revision: str
-    title_key: str
+    title: str
     previous: str | None
     changed_at: datetime
 
@@ -140,11 +139,6 @@ def content_key(title: str, summary: str, text: str) -> str:
     return digest("content", _normal(title), _normal(summary), _normal(text))
 
 
-def title_key(title: str) -> str:
-    """Return the digest of a headline; the same for two that read the same."""
-    return digest("title", _normal(title))
-
-
 def clean_url(url: str) -> str:
     """Return *url* for people to open: without tracking parameters, otherwise as the feed wrote it."""
     if "?" not in url:
@@ -197,7 +191,6 @@ def _item(feed: str, entry: Entry) -> Item:
         by_url=digest(feed, "url", key) if key else None,
         url_key=key,
         content=content,
-        title_key=title_key(entry.title),
         entry=entry,
         url=clean_url(entry.url or ""),
     )
@@ -221,7 +214,7 @@ def _disproves_guids(item: Item, by_guid: Mapping[str, Known], by_url: Mapping[s
     same_guid = by_guid.get(item.by_guid)
     if same_guid is not None:
         return True  # the GUID of another page: GUIDs are handed on, as numbers of a position are
-    return page.title_key == item.title_key  # a new GUID for a page that is otherwise as it was
+    return _normal(page.title) == _normal(item.entry.title)  # a new GUID for a page that is otherwise as it was
 
 
 def _known(item: Item, *, by_guid: Mapping[str, Known], by_url: Mapping[str, Known], guids_churn: bool) -> Known | None:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, strategies as st
 
-from ingest.identity import Change, Known, Match, clean_url, content_key, identify, match, title_key, url_key
+from ingest.identity import Change, Known, Match, clean_url, content_key, identify, match, url_key
 from ingest.parse import Entry
 from tocsin.testing import HOUR, MINUTE, NOON
 
@@ -29,7 +29,7 @@ def known(found: Match) -> Known:
         url_key=found.item.url_key,
         content=found.item.content,
         revision=found.revision,
-        title_key=title_key(found.item.entry.title),
+        title=found.item.entry.title,
         previous=found.previous,
         changed_at=NOON,
     )
