@@ -111,9 +111,11 @@ class Screen:
     def _fact(self, fact: FactLine) -> None:
         why = Text("why  ", style="green")
         why.append(f"{_words(fact)}, {fact.certainty}")
-        if fact.was is not None or fact.was_certainty is not None:
-            before = _toll(fact.was) if fact.was is not None else ""
-            why.append(f" (before: {' '.join(filter(None, (before, str(fact.was_certainty or ''))))})")
+        before = [_toll(fact.was)] if fact.was is not None else []
+        if fact.was_certainty not in {None, fact.certainty}:
+            before.append(str(fact.was_certainty))
+        if before:
+            why.append(f" (before: {', '.join(before)})")
         self._under(why)
         if fact.quote:
             quote = fact.quote if len(fact.quote) <= QUOTE_SHOWN else fact.quote[: QUOTE_SHOWN - 1] + "…"
@@ -133,7 +135,7 @@ class Screen:
         return heard
 
     def _under(self, text: Text) -> None:
-        self.console.print(Padding(text, (0, 0, 0, INDENT)))
+        self.console.print(Padding(text, (0, 0, 0, INDENT), expand=False))
 
     # -- at the end
 
