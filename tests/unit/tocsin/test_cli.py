@@ -176,6 +176,30 @@ def test_feeds_are_listed_for_people_and_for_programs(tocsin: Tocsin) -> None:
     assert set(listed[0]) == {"id", "language", "country", "tier", "owner", "weight", "verified", "url"}
 
 
+# --------------------------------------------------------------------------------------------------- rule tests
+
+
+def test_test_says_which_rules_find_what_they_should(tocsin: Tocsin, tmp_path: Path) -> None:
+    tocsin("init", tmp_path)
+
+    said = tocsin("test", tmp_path)
+
+    assert f"Unit Testing:  {tmp_path}/rules/mine.yaml\n  SUCCESS (3 tests)" in said.out
+
+
+def test_test_shows_what_was_found_instead_and_exits_1(tocsin: Tocsin, own: Path) -> None:
+    expect = "[{language: de, text: Die Beispielhilfe., expect: []}]"
+    (own / "rules" / "mine.yaml").write_text(f"{RULES}    tests: {expect}\n")
+
+    people, programs = tocsin("test", own), tocsin("test", own, "--json")
+
+    assert people.code == programs.code == 1
+    assert f"FAILED: {own}/rules/mine.yaml:6:13: rule 'ours', test 1" in people.out
+    assert "expected 0 events, found 1" in people.out
+    [ours] = [result for result in json.loads(programs.out) if result["rule"] == "ours"]
+    assert (ours["passed"], ours["line"], len(ours["found"])) == (False, 6, 1)
+
+
 # ---------------------------------------------------------------------------------------------- scan and parse-feed
 
 
