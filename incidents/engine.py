@@ -16,9 +16,11 @@ from tocsin.stream.port import ALERTS
 
 from .claims import CopyOf, hear
 from .facts import known_of
+from .grouping import Group, groups_of
 from .life import set_life_timer
 from .likeness import bands_of, words_of
-from .matching import Group, best, face_of, groups_of, plain_places
+from .matching import best, face_of
+from .placenames import place_key, place_keys
 from .state import PLACES_LIMIT, Face, Incident, face_from_bytes, from_bytes, to_bytes
 from .steps import LOUDEST_FIRST, changes
 from .telling import alert_of, severity_now
@@ -159,11 +161,13 @@ def _found(tx: Tx, reading: Reading, group: Group) -> Incident:
 
 def _widened(incident: Incident, group: Group) -> Incident:
     """Add what a group says of place and cause; a country that a text names replaces a guessed or missing one."""
-    places = dict.fromkeys((*incident.places, *(place for d in group.detections for place in d.places)))
+    places: dict[str, str] = {}  # under the name by which it was first called
+    for place in (*incident.places, *(place for d in group.detections for place in d.places)):
+        places.setdefault(place_key(place), place)
     takes_country = group.is_sure_of_country and (incident.country is None or incident.country_guessed)
     return replace(
         incident,
-        places=tuple(places)[:PLACES_LIMIT],
+        places=tuple(places.values())[:PLACES_LIMIT],
         happening=incident.happening or group.happening,
         country=group.country if takes_country else incident.country,
         country_guessed=incident.country_guessed and not takes_country,
@@ -237,8 +241,8 @@ def _apart(worth: Mapping[str, Step]) -> list[dict[str, Step]]:
 
 
 def _new_keys(before: Incident | None, incident: Incident, words: frozenset[int]) -> list[str]:
-    old = plain_places(before.places, before.country) if before is not None else frozenset()
-    places = plain_places(incident.places, incident.country) - old
+    old = place_keys(before.places, before.country) if before is not None else frozenset()
+    places = place_keys(incident.places, incident.country) - old
     return [f"p:{incident.country}:{place}" for place in sorted(places)] + list(bands_of(words))
 
 

@@ -60,7 +60,7 @@ def _is_known(fact: Fact) -> bool:
 
 
 def _where(happening: str | None, places: Sequence[str], country: str | None) -> str:
-    spot = ", ".join(places) if len(places) <= PLACES_SHOWN else ""
+    spot = ", ".join(places[:PLACES_SHOWN])
     land = country_name(country) if country else ""
     where = ", ".join(part for part in dict.fromkeys((spot, land)) if part)
     cause = _CAUSES.get(happening or "", "")

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from tocsin.countries import country_name
 from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
-from tocsin.records import Detection
 
-from .likeness import likeness, plain
+from .likeness import likeness
+from .placenames import place_keys
 from .state import Face, Telling
 from .tolls import LEAST_SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Iterable
     from datetime import datetime, timedelta
 
-    from tocsin.records import Reading
+    from tocsin.records import Detection
 
+    from .grouping import Group
     from .state import Claim, Incident
 
 STRONG: Final = 0.55  # nearly the same text
@@ -35,7 +35,6 @@ RECENT: Final = 6  # how many of an incident's latest articles are compared, bes
 
 OWN: Final = 5.0  # more than any other fit
 CLEAR: Final = 0.1  # how much better the best of several weak fits must be
-_NOTHING_AGAINST: Final = "nothing speaks against it"
 
 SPREAD: Final = frozenset({"unrest", "war", "disaster", "epidemic", "politics"})
 STATE_AFFAIRS: Final = frozenset({FOREIGN_TROOPS, GOVERNMENT_DISMISSAL})
@@ -71,89 +70,12 @@ class Figures(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """The detections of one article that are about one happening."""
-
-    detections: tuple[Detection, ...]
-    country: str | None
-    guessed: bool
-    places: frozenset[str]
-    happening: str | None
-    words: frozenset[int]
-    language: str | None
-
-    @property
-    def types(self) -> frozenset[str]:
-        """Its event types."""
-        return frozenset(detection.type for detection in self.detections)
-
-    @property
-    def is_sure_of_country(self) -> bool:
-        """Whether a text named the country."""
-        return self.country is not None and not self.guessed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """How well a group fits an incident, and why it does."""
 
     score: float
     why: str
     weak: bool = False
-
-
-def groups_of(reading: Reading, words: frozenset[int]) -> list[Group]:
-    """Part a reading's detections by happening: by country, and each further toll in a country on its own.
-
-    A detection that names no country goes with the others where all others are about one happening.
-    """
-    parted: list[list[Detection]] = []
-    homeless: list[Detection] = []
-    tolls_first = sorted(reading.detections, key=lambda detection: detection.type != DEATHS)
-    for detection in tolls_first:
-        if detection.country is None or detection.country_guessed:
-            homeless.append(detection)
-            continue
-        own = [part for part in parted if part[0].country == detection.country and _has_room(part, detection)]
-        if own:
-            max(own, key=lambda part: _shares(part, detection)).append(detection)
-        else:
-            parted.append([detection])
-    for detection in homeless:
-        if len(parted) == 1 and _has_room(parted[0], detection):
-            parted[0].append(detection)
-        else:
-            parted.append([detection])
-    return [_group(part, words, reading.mention.language) for part in parted]
-
-
-def _has_room(part: Sequence[Detection], detection: Detection) -> bool:
-    """Say whether *detection* can be about the happening of *part*: it holds at most one toll, and one place for it."""
-    return detection.type != DEATHS or detection.denied or all(other.type != DEATHS or other.denied for other in part)
-
-
-def _shares(part: Sequence[Detection], detection: Detection) -> int:
-    places = {place for other in part for place in other.places}
-    return 2 * len(places.intersection(detection.places)) + (part[0].happening == detection.happening)
-
-
-def _group(part: Sequence[Detection], words: frozenset[int], language: str | None) -> Group:
-    first = part[0]
-    return Group(
-        detections=tuple(part),
-        country=first.country,
-        guessed=first.country_guessed,
-        places=plain_places((place for detection in part for place in detection.places), first.country),
-        happening=next((d.happening for d in part if d.happening is not None), None),
-        words=words,
-        language=language,
-    )
-
-
-def plain_places(places: Iterable[str], country: str | None) -> frozenset[str]:
-    """Return *places* in one spelling, without the country's own name."""
-    itself = plain(country_name(country)) if country else ""
-    return frozenset(name for name in map(plain, places) if name != itself)
 
 
 def best(
@@ -186,86 +108,102 @@ def _may_stay(group: Group, incident: Face) -> bool:
 
 def fit_of(group: Group, incident: Face, *, at: datetime, close_after: timedelta) -> Fit | None:
     """Say how well *group* fits *incident*; None when it does not."""
-    alike, is_comparable = _likeness(group, incident)
-    place, cause, figures = _place(group, incident), _cause(group, incident), _figures(group, incident)
-    if alike >= STRONG and not (place is Relation.APART and figures is Figures.FAR):
-        return Fit(score=3 + alike, why="nearly the same text")
+    compared = _compare(group, incident)
+    if compared.alike >= STRONG and not (compared.place is Relation.APART and compared.figures is Figures.FAR):
+        return Fit(score=3 + compared.alike, why="nearly the same text")
     if not group.is_sure_of_country or incident.country_guessed or group.country != incident.country:
         return None
     if at - incident.last_seen > close_after:
-        return _retold(group, incident, place=place, cause=cause, figures=figures, alike=alike)
+        return _retold(group, incident, compared)
     found: Fit | None = None
-    if DEATHS in group.types:
-        found = _deaths(incident, place=place, cause=cause, figures=figures, alike=alike, is_comparable=is_comparable)
-    return found or _state_affair(group, incident, cause=cause)
+    tolls = [detection for detection in group.detections if detection.type == DEATHS]
+    if tolls and all(toll.denied for toll in tolls):
+        # "Nobody died" is said of every other accident: it must be plain which one is meant.
+        if compared.alike >= FAIR or (compared.place is Relation.SAME and compared.cause is Relation.SAME):
+            found = Fit(score=1.0 + compared.alike, why="denied in the same place or words")
+    elif tolls:
+        found = _deaths(incident, compared)
+    return found or _state_affair(group, incident, compared)
 
 
-def _retold(
-    group: Group, incident: Face, *, place: Relation, cause: Relation, figures: Figures, alike: float
-) -> Fit | None:
+def _retold(group: Group, incident: Face, compared: _Compared) -> Fit | None:
     """Look whether an old story is told again; new ones open an incident of their own."""
-    known = incident.types
-    if cause is Relation.APART:
+    if compared.cause is Relation.APART:
         return None
     if DEATHS not in group.types:
-        return Fit(score=1.0, why="known affair of this state, told again") if group.types <= known else None
-    if figures is Figures.HEARD and (place is Relation.SAME or alike >= FAIR):
-        return Fit(score=1.0 + alike, why="known toll, told again")
+        return Fit(score=1.0, why="known affair of this state, told again") if group.types <= incident.types else None
+    if compared.figures is Figures.HEARD and (compared.place is Relation.SAME or compared.alike >= FAIR):
+        return Fit(score=1.0 + compared.alike, why="known toll, told again")
     return None
 
 
-def _state_affair(group: Group, incident: Face, *, cause: Relation) -> Fit | None:
+def _state_affair(group: Group, incident: Face, compared: _Compared) -> Fit | None:
     affairs = group.types & STATE_AFFAIRS
     if not affairs:
         return None
     if affairs & incident.types:
         return Fit(score=2.0, why="the same affair of this state")
-    if cause is not Relation.APART and incident.happening in _TURMOIL:
+    if compared.cause is not Relation.APART and incident.happening in _TURMOIL:
         return Fit(score=1.2, why="while there is turmoil in this country")
     return None
 
 
-def _deaths(
-    incident: Face, *, place: Relation, cause: Relation, figures: Figures, alike: float, is_comparable: bool
-) -> Fit | None:
+def _deaths(incident: Face, compared: _Compared) -> Fit | None:
     """Weigh a toll against an incident of the same country."""
-    has_other_words = is_comparable and alike < SLIGHT
+    place, cause, alike = compared.place, compared.cause, compared.alike
+    is_heard = compared.figures is Figures.HEARD
+    has_other_words = compared.is_comparable and alike < SLIGHT
     is_spread = incident.happening in SPREAD and cause is Relation.SAME
-    is_heard = figures is Figures.HEARD
-    fits: bool
-    if cause is Relation.APART:
-        score, why = 1.0, "same place and toll"
-        fits = is_heard and place is Relation.SAME and not has_other_words
-    elif figures is Figures.NONE:  # the incident has no toll yet
+    is_weak = False
+    if cause is Relation.APART:  # two languages may call one thing a clash and a collision
+        score, why, is_weak = 1.0, "the same toll, of another cause", place is not Relation.SAME
+        fits = is_heard and (place is Relation.SAME or (compared.is_foreign and place is Relation.UNKNOWN))
+        fits = fits and not has_other_words
+    elif compared.figures is Figures.NONE:  # the incident has no toll yet
         score, why = 1.2, "first deaths in this turmoil"
         fits = alike >= FAIR or (place is not Relation.APART and incident.happening in _TURMOIL)
     elif place is Relation.SAME:
         score, why = 2.0 + (cause is Relation.SAME), "same place"
         fits = is_spread or is_heard or not has_other_words
     elif is_spread:
-        score, why = 1.5, "the same cause throughout the country"
-        fits = True
+        score, why, fits = 1.5, "the same cause throughout the country", True
     elif place is Relation.APART:
         score, why = 1.0, "the same story by its words or toll"
-        is_telling = is_heard and incident.highest >= TELLING and not is_comparable
-        fits = alike >= FAIR or is_telling
-    elif figures is Figures.FAR:
-        score, why = 1.0, "the same story by its words"
-        fits = alike >= FAIR
+        fits = alike >= FAIR or (is_heard and incident.highest >= TELLING and not compared.is_comparable)
+    elif compared.figures is Figures.FAR:
+        score, why, fits = 1.0, "the same story by its words", alike >= FAIR
     else:
-        score, why = 1.1 + 0.5 * is_heard, _NOTHING_AGAINST
+        score, why, is_weak = 1.1 + 0.5 * is_heard, "nothing speaks against it", not is_heard
         fits = not has_other_words or (is_heard and cause is Relation.SAME)
-    is_weak = why == _NOTHING_AGAINST and not is_heard
     return Fit(score=score + alike, why=why, weak=is_weak) if fits else None
 
 
-def _likeness(group: Group, incident: Face) -> tuple[float, bool]:
-    """Return the greatest likeness to an article of the incident, and whether a low one would mean anything."""
-    alike = max((likeness(group.words, told.words) for told in incident.tellings), default=0.0)
-    comparable = [
-        told for told in incident.tellings if len(told.words) >= COMPARABLE and told.language == group.language
-    ]
-    return alike, len(group.words) >= COMPARABLE and bool(comparable)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """A group beside an incident. A low `alike` means something only where the texts are comparable.
+
+    `is_foreign` says that nothing was heard of the incident in the group's language.
+    """
+
+    alike: float
+    is_comparable: bool
+    is_foreign: bool
+    place: Relation
+    cause: Relation
+    figures: Figures
+
+
+def _compare(group: Group, incident: Face) -> _Compared:
+    same_language = [told for told in incident.tellings if told.language == group.language]
+    is_long = len(group.words) >= COMPARABLE and any(len(told.words) >= COMPARABLE for told in same_language)
+    return _Compared(
+        alike=max((likeness(group.words, told.words) for told in incident.tellings), default=0.0),
+        is_comparable=is_long,
+        is_foreign=not same_language,
+        place=_place(group, incident),
+        cause=_cause(group, incident),
+        figures=_figures(group, incident),
+    )
 
 
 def _place(group: Group, incident: Face) -> Relation:
@@ -289,7 +227,7 @@ def _figures(group: Group, incident: Face) -> Figures:
         return Figures.NONE
     main = ours[0].toll.min if ours[0].toll is not None and ours[0].toll.min is not None else 1
     top = max(incident.counts)
-    if main in incident.counts or any(d.denied or top in _lows(d) for d in ours):
+    if main in incident.counts or any(top in _lows(d) for d in ours):
         return Figures.HEARD
     return Figures.NEAR if top * LEAST_SHARE <= main <= top * 3 + 10 else Figures.FAR
 
@@ -309,7 +247,7 @@ def face_of(incident: Incident) -> Face:
         id=incident.id,
         country=incident.country,
         country_guessed=incident.country_guessed,
-        places=plain_places(incident.places, incident.country),
+        places=place_keys(incident.places, incident.country),
         happening=incident.happening,
         last_seen=incident.last_seen,
         types=frozenset(claim.type for claim in incident.claims if not claim.denied),

@@ -149,7 +149,7 @@ class Telling:
 class Face:
     """What matching looks at: a tenth of an incident, so that dozens can be read for every reading.
 
-    `places` are in plain spelling; `counts` are all numbers of dead that were heard, `highest` the most claimed.
+    `places` are keys (see `placenames`); `counts` are all numbers of dead that were heard, `highest` the most claimed.
     """
 
     id: str
