@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from detectors.rules import Rule
     from detectors.tokens import Sentence
 
-ANCHORS: Final = ("toll", "dead", "dead_many", "corpses", "dying", "dying_plain", "killing", "slaying")
+ANCHORS: Final = ("toll", "dead_many", "dead", "corpses", "dying", "dying_plain", "killing", "slaying")
 HEADS_ELSEWHERE: Final = frozenset({"injured", "missing", "animals", "rescued", "detained"})
-PERSON_REACH: Final = 9
+PERSON_REACH: Final = 16
 VAGUE_PLURAL: Final = 2
 
 

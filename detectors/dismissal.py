@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
+from detectors.lexicon import Mark
 from detectors.patterns import Match, gap_cost, matches
 from detectors.places import ADJECTIVE, INSTITUTION
 from tocsin.records import Certainty, Detection, DismissalKind
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 TARGETS: Final = ("government", "head")
 _OWNER_REACH: Final = 4
+_OBJECT_REACH: Final = 5
+_USURPER_REACH: Final = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +57,7 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     country, place, there = _country(document, sentence, reading.target)
     verb = reading.verb
     evidence = [document.evidence(sentence, verb.start, verb.end, "kind")]
-    tail: tuple[int, int] | None = getattr(verb, "tail", None)
+    tail = tail_of(verb)
     if tail:
         evidence.append(document.evidence(sentence, *tail, "kind"))
     if reading.target is not verb:
@@ -62,6 +65,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     if place is not None and there is not None:
         evidence.append(document.evidence(there, place.start, place.end, "country"))
     means = reading.match.pattern.means
+    if means == "dismissed" and any(abs(mark.start - verb.start) <= _USURPER_REACH for mark in sentence.of("usurpers")):
+        means = "toppled"
     detection = Detection(
         type=rule.settings.type,
         certainty=Certainty.CONFIRMED,
@@ -90,6 +95,11 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         inside = mark.start < reading.target.end and reading.target.start < mark.end
         if inside or _distance(sentence, mark, verb) < cost:
             return "other_office"
+    if reading.target.end <= verb.start and reading.match.pattern.means == "dismissed" and not tail_of(verb):
+        after = [mark for mark in sentence.of("office", "sport_office") if 0 <= mark.start - verb.end <= _OBJECT_REACH]
+        passive = any(0 <= verb.start - mark.end <= 1 for mark in sentence.of("passive"))
+        if after and not passive:
+            return "other_office"
     first = reading.target.start
     for mark in sentence.of("former"):
         if mark.end <= first <= mark.end + 2:
@@ -97,9 +107,14 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     return None
 
 
+def tail_of(verb: Span) -> tuple[int, int] | None:
+    """The far part of a split verb."""
+    return verb.tail if isinstance(verb, Mark) else None
+
+
 def _distance(sentence: Sentence, span: Span, verb: Span) -> float:
     spots = [(verb.start, verb.end)]
-    tail: tuple[int, int] | None = getattr(verb, "tail", None)
+    tail = tail_of(verb)
     if tail:
         spots.append(tail)
     costs = []

@@ -28,6 +28,7 @@ _FAMILY: Final = {
             ("number", "vague", "approximate", "range"),
             ("authority", "media", "witness", "unnamed", "party"),
             ("government", "head", "office", "sport_office"),
+            ("dismissing", "resigning", "toppling", "no_confidence"),
             ("dead", "dead_many", "toll", "dying", "dying_plain", "killing", "slaying", "corpses", "injured", "missing"),
         )
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COUNTRY, CAPITAL, CITY, TOWN, REGION, ADJECTIVE, INSTITUTION = "ckmtrai"
 _LONGEST_ENDING: Final = 16
 _SHORTEST_START: Final = 2
+_SKIPPED_WORDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +62,23 @@ class Gazetteer:
                 self._own_names.setdefault(texts[0], []).append((tuple(texts[1:]), (code,), REGION))
         for code, entries in settings.adjectives.items():
             for entry in entries:
-                self._own_starts[fold(entry.removesuffix("*"), language)] = (code, ADJECTIVE)
+                if entry.endswith("*"):
+                    self._own_starts[fold(entry[:-1], language)] = (code, ADJECTIVE)
+                    continue
+                texts, _ = words(entry, language)
+                for first in {texts[0], texts[0][0].upper() + texts[0][1:]}:
+                    self._own_names.setdefault(first, []).append((tuple(texts[1:]), (code,), ADJECTIVE))
         self._genitive_s = language == "de"
         self._clitics = settings.clitics
 
     def mark(self, sentence: Sentence) -> list[PlaceMark]:
         """Find the places of *sentence*, the longest name first."""
         found: list[PlaceMark] = []
-        into = {mark.end for mark in sentence.of("into")}
-        near = {mark.end for mark in sentence.of("located")} | into
+        skipped = {i for mark in sentence.of("skip") for i in range(mark.start, mark.end)}
+        into = _reached({mark.end for mark in sentence.of("into")}, skipped)
+        near = _reached({mark.end for mark in sentence.of("located")}, skipped) | into
+        into_after = {mark.start for mark in sentence.of("into_after")}
+        near_after = {mark.start for mark in sentence.of("located_after")} | into_after
         actors = {i for name, marks in sentence.marks.items() if name.startswith("actor:") for m in marks for i in range(m.start, m.end)}
         i, size = 0, len(sentence)
         while i < size:
@@ -78,13 +87,14 @@ class Gazetteer:
                 i += 1
                 continue
             end, codes, kind = hit
-            located = bool(near & {i, i - 1}) or (i > 1 and i - 2 in near and not sentence.texts[i - 1][0].isalnum())
+            located = i in near
+            located = located or end in near_after
             if kind == TOWN and not located and not self._is_capped_headline(sentence, i, end):
                 i += 1
                 continue
-            start = into & {i, i - 1, i - 2}
+            directed = end in into_after or bool(into & {i, i - 1, i - 2})
             found.append(
-                PlaceMark(i, end, codes, kind, " ".join(sentence.texts[i:end]), into=bool(start), located=located)
+                PlaceMark(i, end, codes, kind, " ".join(sentence.texts[i:end]), into=directed, located=located)
             )
             i = end
         return found
@@ -113,13 +123,25 @@ class Gazetteer:
                         best = (end, codes, kind)
         if best is not None:
             return best
-        for cut in range(min(len(low), _LONGEST_ENDING), _SHORTEST_START - 1, -1):
-            start = self._own_starts.get(low[:cut]) or self._starts.get(low[:cut])
-            if start is not None and (start[1] == ADJECTIVE or text[0].isupper()):
-                if self.language == "en" and not text[0].isupper():
-                    return None
-                return i + 1, (start[0],), start[1]
+        for form in [low, *forms[1:]] if self._clitics else [low]:
+            for cut in range(min(len(form), _LONGEST_ENDING), _SHORTEST_START - 1, -1):
+                start = self._own_starts.get(form[:cut]) or self._starts.get(form[:cut])
+                if start is not None and (start[1] == ADJECTIVE or text[0].isupper()):
+                    if self.language == "en" and not text[0].isupper():
+                        return None
+                    return i + 1, (start[0],), start[1]
         return None
+
+
+def _reached(ends: set[int], skipped: set[int]) -> set[int]:
+    """Where a place may stand after a preposition: right behind it, or behind articles and words like `eastern`."""
+    found = set(ends)
+    for end in ends:
+        at = end
+        while at in skipped and at - end < _SKIPPED_WORDS:
+            at += 1
+            found.add(at)
+    return found
 
 
 def _follows(texts: list[str], at: int, rest: tuple[str, ...], *, genitive: bool) -> bool:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 _GROUPS: Final = re.compile(r"[.,'’\u00a0\u202f ](?=\d{3}(?!\d))")
 _WHOLE: Final = re.compile(r"\d+")
 HEADS: Final = (
-    "dead", "dead_many", "corpses", "injured", "missing", "unit", "animals", "things", "people", "forces", "rescued", "detained",
+    "dead", "dead_many", "corpses", "injured", "missing", "people", "animals", "unit", "things", "forces", "rescued", "detained",
 )  # fmt: skip
 HEAD_REACH: Final = 4
+RISE_REACH: Final = 4
 BIGGEST: Final = 50_000_000
 _STOPS: Final = frozenset(".,;:!?()–—«»„“”\"")
 
@@ -172,8 +173,9 @@ def _range(sentence: Sentence, first: Quantity, second: Quantity | None) -> Quan
     joint = any(mark.start == first.end and mark.end == second.start for mark in sentence.of("range_to"))
     also_joint = between and any(mark.start == first.end for mark in sentence.of("and", "range_to"))
     dashed = sentence.texts[first.end] in "-–—" and second.start == first.end + 1
-    if sentence.of("rising") and not between and _before(sentence, "since_from", first.start, 1):
-        return None
+    if sentence.of("rising") and (origin := _before(sentence, "since_from", first.start, 1)):
+        if not between or between.start == origin.start:
+            return None
     if not (joint or also_joint or dashed):
         return None
     start = between.start if between else first.start
@@ -186,6 +188,8 @@ def _bounded(sentence: Sentence, quantity: Quantity) -> Quantity:
         mark = _before(sentence, name, start)
         if mark is None:
             continue
+        if name == "up_to" and any(0 <= mark.start - rise.end <= RISE_REACH for rise in sentence.of("rising")):
+            continue  # `возросло до 41`: a goal, not a bound
         inner = replace(quantity, start=mark.start, article=False)
         if name == "at_least":
             return replace(inner, min=value, max=None, approx=False)

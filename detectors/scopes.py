@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from detectors.tokens import Sentence
 
 WORDS_AHEAD: Final = 9
+# `not ruled out` holds a `ruled out` and a `not` that mean nothing by themselves.
+LIFTS: Final = {"open_option": ("ruled_out", "negated", "rejected", "denied")}
 _BORDERS: Final = frozenset(",;:!?()–—")
 _HARD_BORDERS: Final = frozenset(";!?()")
 
@@ -47,6 +49,10 @@ def scopes_of(document: Document, sentence: Sentence, points: list[int]) -> dict
     _from_elsewhere(document, sentence, found)
     if sentence.is_question:
         found.setdefault("question", Cue("question", sentence, None))
+    for lifting, lifted in LIFTS.items():
+        if lifting in found:
+            for scope in lifted:
+                found.pop(scope, None)
     past = _past_year(document, sentence, points)
     if past is not None:
         found.setdefault("background", Cue("background", sentence, None))

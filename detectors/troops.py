@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
+from detectors.lexicon import Mark
 from detectors.patterns import matches
 from detectors.places import ADJECTIVE, CAPITAL, CITY, COUNTRY, INSTITUTION, TOWN
 from tocsin.records import Certainty, Detection, Sender
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detectors.document import Document
-    from detectors.lexicon import Mark
     from detectors.patterns import Match
     from detectors.places import PlaceMark
     from detectors.rules import Rule
     from detectors.tokens import Sentence
 
 ALLIANCES: Final = frozenset({"NATO", "UN", "AU", "ECOWAS", "EU", "GCC", "CSTO", "SADC", "EAC", "G5", "MNJTF", "SCO"})
-_AFTER_REACH: Final = 6
+_SEATS: Final = {"EU": "BE", "NATO": "BE", "AU": "ET"}  # whose capital then stands for the alliance
+_MOVES: Final = ("sending", "arriving", "sending_of", "reinforcing")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +43,7 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
 
 
 def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match) -> Candidate:
-    move = match.part("sending", "arriving", "sending_of", "reinforcing") or match.parts[0][1]
+    move = match.part(*_MOVES) or match.parts[0][1]  # a mere option: forces, place
     forces = match.part("forces", "actor_forces") or match.parts[0][1]
     target = _target(document, sentence, move.start, forces.start)
     to = document.resolve(target) if target else None
@@ -83,10 +84,11 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match)
         ),
     )
     points = [move.start, forces.start]
-    tail: tuple[int, int] | None = getattr(move, "tail", None)
-    if tail:
-        points.append(tail[0])
+    if isinstance(move, Mark) and move.tail:
+        points.append(move.tail[0])
     judged = judge(document, rule, detection, sentence, points)
+    if judged.rejected is None and match.part(*_MOVES) is None and judged.detection.certainty is not Certainty.POSSIBLE:
+        return replace(judged, rejected="no_movement")
     if judged.rejected is None:
         reason = _reason_against(detection, has_border=bool(border), guessed=guessed)
         if reason:
@@ -130,7 +132,8 @@ def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
 
 def _is_speaking(sentence: Sentence, place: PlaceMark) -> bool:
     """`the defence ministry in Bamako`: the place of whoever speaks, when another place follows."""
-    holders = sentence.of("authority", "government", "head", "unnamed")
+    soldiers = {mark.start for mark in sentence.of("forces")}
+    holders = [m for m in sentence.of("authority", "government", "head", "unnamed") if m.start not in soldiers]
     return any(0 <= place.start - mark.end <= 2 for mark in holders) and len({p.code for p in sentence.places}) > 1
 
 
@@ -143,10 +146,13 @@ def _senders(document: Document, sentence: Sentence, target: PlaceMark | None, f
         for mark in marks
         if not _is_beneficiary(sentence, mark)
     ]
+    seats = {_SEATS.get(actor.code) for actor in actors}
     states = []
     askers = sentence.of("asking")
     for place in sentence.places:
         code = document.resolve(place)
+        if place.kind == CAPITAL and code in seats:
+            continue
         if place is target or code == to or (place.into and place.kind != CAPITAL):
             continue
         if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
@@ -179,7 +185,10 @@ def _is_source(sentence: Sentence, place: PlaceMark) -> bool:
     """An adjective of whoever says it: `according to Lebanese media`."""
     sources = sentence.of("media", "witness", "unnamed", "authority", "saying")
     if place.kind != ADJECTIVE:
-        return any(0 <= place.start - mark.end <= 1 for mark in sentence.of("media", "witness"))
+        return any(
+            0 <= place.start - mark.end <= 1 and all(text.isalnum() for text in sentence.texts[mark.end : place.start])
+            for mark in sentence.of("media", "witness")
+        )
     near = any(0 <= mark.start - place.end <= 1 for mark in sources)
     return near and not any(0 <= mark.start - place.end <= 2 for mark in sentence.of("forces"))
 

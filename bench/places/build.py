@@ -29,6 +29,11 @@ HOME = {
     "es": {"ES", "MX", "CO", "AR", "PE", "VE", "CL", "EC", "GT", "CU", "BO", "DO", "HN", "PY", "SV", "NI", "CR", "PA", "UY"},
     "uk": {"UA"}, "it": {"IT"}, "pt": {"PT", "BR", "MZ", "AO"}, "tr": {"TR"}, "pl": {"PL"}, "ar": {"IQ", "SY", "SD", "EG", "YE", "LY", "LB", "PS", "SA"},
 }
+ASCII = set("abcdefghijklmnopqrstuvwxyz -'")
+ALPHABETS = {
+    "en": ASCII, "de": ASCII | set("äöüß"), "fr": ASCII | set("àâæçéèêëîïôœùûüÿ"), "es": ASCII | set("áéíñóúü"), "it": ASCII | set("àèéìòù"),
+    "pt": ASCII | set("áâãàçéêíóôõú"), "tr": ASCII | set("çğıöşüâî"), "pl": ASCII | set("ąćęłńóśźż"),
+}
 SKIP_TERRITORIES = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
 CITY, TOWN_ABROAD, TOWN_HOME = 400_000, 80_000, 15_000
 FOREIGN_LETTERS = {"ru": set("іїєґўқғүұһәөњљћђџјѕќѓ'’"), "uk": set("ыэёъўқғүұһәөњљћђџјѕќѓ")}
@@ -48,6 +53,13 @@ MEANS_SOMETHING_ELSE = set(  # towns whose name is a common word or a surname in
     Messina Bergamo Manila Rust Bruck Brugg Wien Cher Alto Alta Real Campo Monte Villa Casa Punto Arena Talca Osorno Angol Penco Lota
     Central Park Hope King Prince Bishop Price Young Long Rich Moore Ware Bell Media Normal Peru Cuba Lebanon Paris Athens Rome Naples Corona Vista Sun
     Homs Hama Kut Hit Ana Rania Sur Saham Amal Salam Najaf Dora Nova Ponte Santos Barreiras Vitória Serra Salvador Natal Franca Bauru Marco Lagos Porto Faro Beja
+    Norden Ende Nord Sud Est Ouest Centre Centro Marche Mitte Wetter Waren Landes Paul David Kennedy Montana Para Justicia Constitución Universidad Isabel
+    Federal Palacio George Cota Mayo Norte Honda Lobos Alba Estrella Azul Valle Castilla Cortes Pacífico Atlántico Atlantico Frontera Independencia Fundación
+    Pueblo Bale Como Morena Duma Pesto Kantons Kanton Gare Croix Fontaine Forest Golfe Jambes Visé Carrefour Toyota Manche Charlotte Bellevue Landstraße Dabei
+    Windsor Hollywood Bethlehem Latina Cuenca Palau Amazonas Magdalena Herrera García Garcia Pérez Perez Morales Suárez Suarez Garzón Garzon Maldonado Maryland Ajax
+    Atlantique Sahel Avon Madison Concordia Cambridge Alexander Nur Bald Damit Rund Kurz Ehe Ei Tod Toten Opfer Soldaten Armee Brand Feuer Sturm Berg Bach Burg Dorf
+    Александр Александра Константина Константин Иванов Иваново Николаев Метро Московский Московское Джордж Ломоносов Приволжский Александровский Александровское
+    Питер Дума Раша Маша Мария Роман Антон Победа Май Мая Том Дом Уда Ура Мама Ван Али Бар Рим-2 Банда Буря Река Город Центр Север Юг Запад Восток
     Feira Praia Maia Moura Silves Belém Barcelos""".split()
 )
 KEEP = {"Rom", "Wien", "Manila", "Paris", "Lagos", "Porto", "Sydney", "Santiago", "Lima", "Santo Domingo", "Homs", "Toledo", "Male"}
@@ -197,10 +209,13 @@ def main() -> None:
                     if name.strip():
                         add(name.strip(), row[0], row[1], 10**10 if row[1] == "c" else 10**8)
         if language not in CYRILLIC | ARABIC:
+            adjectives = [word.replace("_", " ") for row in rows for word in row[1].replace("\\ ", "_").split()]
             for code, name in subdivisions.items():
                 country = code[:2].upper()
                 name = re.sub(r" (Province|Region|District|State|County|Governorate|Department|Parish|Municipality|Prefecture|Oblast|Krai)$", "", name)
                 us = country == "US"
+                if any(name.startswith(a.rstrip("*")) and len(name) - len(a.rstrip("*")) < 3 for a in adjectives):
+                    continue
                 if len(name) < 4 or country in {"GB", "SI", "MT", "LV", "MK", "UG", "FI", "LT", "IS", "BS"} or name in MEANS_SOMETHING_ELSE:
                     continue
                 if any(ch.isdigit() for ch in name) or re.search(r"^(North|South|East|West|Central|Upper|Northern|Southern|Eastern|Western|Capital|Center|Metropolitan|National)", name):
@@ -215,12 +230,13 @@ def main() -> None:
             if not capital and size < (TOWN_HOME if code in HOME[language] else TOWN_ABROAD):
                 continue
             names = {town["name"], plain(town["name"])} if language not in CYRILLIC | ARABIC else set()
-            if capital or size >= 1_000_000 or language in CYRILLIC | ARABIC:
+            if capital or size >= 150_000 or language in CYRILLIC | ARABIC:
                 bad = FOREIGN_LETTERS.get(language, set())
                 names |= {
                     n
                     for n in town["alternatenames"]
                     if fits(n, language) and n[0].isupper() | (language == "ar") and not n.isupper() and not bad & set(n.lower()) and n.count(" ") < 3
+                    and (language not in ALPHABETS or set(n.lower()) <= ALPHABETS[language])
                 }
             for name in names:
                 kept = KEEP_IN.get((language, name)) == code
@@ -231,7 +247,7 @@ def main() -> None:
                 own = name in (town["name"], plain(town["name"]))
                 weight = size if own or language in CYRILLIC | ARABIC else size // 4
                 inflect = language != "pl" or capital or code == "PL"
-                add(name, code, "k" if capital else "m" if size >= CITY else "t", weight + (10**7 if capital else 0), inflect=inflect)
+                add(name, code, "k" if capital else "m" if size >= CITY and (own or size >= 2_000_000 or language in CYRILLIC | ARABIC) else "t", weight + (10**7 if capital else 0), inflect=inflect)
         lines = []
         for name, codes in sorted(found.items()):
             ranked = sorted(codes.items(), key=lambda item: -item[1][0])
