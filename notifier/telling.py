@@ -13,7 +13,19 @@ from notifier.escaping import clean, safe_url
 from notifier.frames import FRAMES, Frame
 from tocsin.countries import country_name
 from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
-from tocsin.records import Alert, Certainty, Delivery, Fact, MessageKind, Sender, Severity, SourceRef, Toll, digest
+from tocsin.records import (
+    Alert,
+    Certainty,
+    Delivery,
+    Fact,
+    MessageKind,
+    Sender,
+    Severity,
+    SourceRef,
+    Step,
+    Toll,
+    digest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +129,7 @@ def tell(delivery: Delivery, alerts: Sequence[Alert], *, budget: str = "", zone:
     )
     if delivery.kind is MessageKind.DIGEST:
         return _digest(message, alerts, frame, total=len(delivery.alerts), delivery=delivery, budget=budget)
-    return _single(message, merged(alerts), frame, zone=zone)
+    return _single(message, merged(alerts, delivery.kind), frame, zone=zone)
 
 
 def a_test(receiver: str, *, now: datetime) -> Message:
@@ -139,11 +151,20 @@ def a_test(receiver: str, *, now: datetime) -> Message:
     )
 
 
-def merged(alerts: Sequence[Alert]) -> Alert:
-    """Return the newest alert with all that changed since before the first; its step is the loudest of them."""
+def merged(alerts: Sequence[Alert], kind: MessageKind) -> Alert:
+    """Return the newest alert with all that changed since before the first, and the step that they are together.
+
+    To a receiver that never heard of the incident, what was corrected on the way is simply the alert.
+    """
     newest = alerts[-1]
     if len(alerts) == 1:
         return newest
+    steps = {alert.step for alert in alerts}
+    if kind is MessageKind.ALERT:
+        loud = [step for step in (Step.NEW, Step.ESCALATION) if step in steps]
+        newest = replace(newest, step=loud[0] if loud else newest.step)
+    else:
+        newest = replace(newest, step=Step.CORRECTION if kind is MessageKind.CORRECTION else Step.UPDATE)
     before: dict[str, Fact] = {}
     for alert in alerts:
         for fact in alert.facts:

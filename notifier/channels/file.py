@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -10,15 +11,17 @@ from typing_extensions import override
 
 from notifier.channels.port import Channel, Receipt
 from notifier.channels.threads import OwnThreads
+from notifier.escaping import safe_url
 from notifier.rendering import as_record
 from tocsin.errors import DeliveryDeferred
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from notifier.settings import FileSettings
     from notifier.telling import Message
+    from tocsin.records import SourceRef
 
 VERSION: Final = 1
 LOOK_BACK_BYTES: Final = 4 * 1024 * 1024  # where a line is looked for that may have been written just before a kill
@@ -96,10 +99,14 @@ def json_line(message: Message) -> bytes:
         "title": message.headline,
         "text": as_record(message),
         "facts": alert.facts if alert else [],
-        "sources": alert.sources if alert else _each(one.sources[0] for one in told if one.sources),
-        "urls": _each(url for one in told for url in one.urls),
+        "sources": [_linked(source) for one in told for source in (one.sources if alert else one.sources[:1])],
+        "urls": _each(safe for one in told for url in one.urls if (safe := safe_url(url))),
     }
     return msgspec.json.encode(line) + b"\n"
+
+
+def _linked(source: SourceRef) -> SourceRef:
+    return replace(source, url=safe_url(source.url) or "")
 
 
 def mend(path: Path) -> int:
@@ -141,6 +148,5 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _each(items: object) -> list[object]:
-    seen: dict[object, None] = dict.fromkeys(items)  # type: ignore[call-overload]  # hashable, all of them
-    return list(seen)
+def _each(items: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(items))

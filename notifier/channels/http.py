@@ -52,7 +52,7 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes, *, key: st
     except (aiohttp.InvalidURL, ValueError):
         raise DeliveryRefused("the address is no valid URL") from None  # the cause would show it
     except (aiohttp.ClientError, OSError) as error:
-        raise DeliveryDeferred(_without(url, f"no answer: {error!r}")) from None
+        raise DeliveryDeferred(f"no answer: {_told(error)}") from None
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> str:
@@ -96,5 +96,12 @@ def retry_after_s(value: str | None, *, now: datetime) -> float | None:
     return max(0.0, (at - now).total_seconds())
 
 
-def _without(secret: str, reason: str) -> str:
-    return clean(reason.replace(secret, "***"), REASON_LIMIT)
+def _told(error: BaseException) -> str:
+    """Say what went wrong without the address, which aiohttp writes into many an error."""
+    match error:
+        case aiohttp.ClientConnectorError():
+            return clean(f"{error.host}: {error.os_error}", REASON_LIMIT)
+        case aiohttp.ClientError():
+            return type(error).__name__
+        case _:
+            return clean(str(error) or type(error).__name__, REASON_LIMIT)

