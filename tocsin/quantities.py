@@ -8,19 +8,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     GetCoreSchemaHandler,
     PlainSerializer,
+    PlainValidator,
     SecretStr,
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import CoreSchema, core_schema
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 SECRET_FILE_LIMIT_BYTES: Final = 64 * 1024
 SHOWN_LIMIT: Final = 60  # characters of a wrong value that a message repeats
@@ -143,10 +146,7 @@ class Rate:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            parse_rate,
-            serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json"),
-        )
+        return handler.generate_schema(Annotated[Any, PlainValidator(parse_rate), PlainSerializer(str)])
 
 
 def parse_rate(text: object) -> Rate:
