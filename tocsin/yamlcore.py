@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from yaml._yaml import CParser
-from yaml.nodes import MappingNode, Node, ScalarNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from tocsin.errors import Problem, SettingsInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
+
+__all__ = ["FILE_LIMIT_BYTES", "Node", "child", "compose", "problem_at"]
 
 FILE_LIMIT_BYTES: Final = 64 * 1024 * 1024
 DEPTH_LIMIT: Final = 64
@@ -189,6 +191,15 @@ def _resolved(text: str, node: Node) -> str | int | float | bool | None:
 
 def _tag(node: Node) -> str:
     return f"!!{node.tag.removeprefix(_CORE_TAG)}" if node.tag.startswith(_CORE_TAG) else node.tag
+
+
+def child(node: Node | None, step: str | int) -> tuple[Node, Node] | None:
+    """Return the nodes of key and value; an item of a list is its own key."""
+    if isinstance(node, MappingNode):
+        return next(((name, item) for name, item in node.value if name.value == str(step)), None)
+    if isinstance(node, SequenceNode) and isinstance(step, int) and 0 <= step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
 
 
 # ------------------------------------------------------------------------------------------------------- wording

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from yaml.nodes import MappingNode, Node, SequenceNode
 
 from tocsin import mistakes
 from tocsin.errors import Problem, SettingsInvalid
 from tocsin.mistakes import did_you_mean
 from tocsin.quantities import Duration, Outside, Rate, Secret, SecretsFromFiles, Size, Wrong
-from tocsin.yamlcore import FILE_LIMIT_BYTES, compose, problem_at
+from tocsin.yamlcore import FILE_LIMIT_BYTES, Node, child, compose, problem_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +72,7 @@ class Document:
         """
         node, at = self.root, self.root
         for step in path:
-            found = _child(node, step)
+            found = child(node, step)
             if found is not None:
                 name, node = found
                 at = name if key else node
@@ -88,7 +87,7 @@ class Document:
         """Whether something is written at exactly this *path*."""
         node = self.root
         for step in path:
-            found = _child(node, step)
+            found = child(node, step)
             if found is None:
                 return False
             node = found[1]
@@ -149,12 +148,3 @@ def validate(model: type[Model], document: Placed, at: Path_ = (), *, outside: O
         told = mistakes.tell(model, error, lambda path: document.holds(*at, *path))
     problems = {document.problem(mistake.message, *at, *mistake.path, key=mistake.key): None for mistake in told}
     raise SettingsInvalid(sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column)))
-
-
-def _child(node: Node | None, step: str | int) -> tuple[Node, Node] | None:
-    """Return the nodes of key and value; an item of a list is its own key."""
-    if isinstance(node, MappingNode):
-        return next(((name, item) for name, item in node.value if name.value == str(step)), None)
-    if isinstance(node, SequenceNode) and isinstance(step, int) and 0 <= step < len(node.value):
-        return node.value[step], node.value[step]
-    return None
