@@ -80,7 +80,9 @@ def _summed(sentence: Sentence) -> list[Quantity]:
             and not subsets & {quantity.start, quantity.start - 1}
             and not any(text in ",;:." for text in sentence.texts[previous.head_at : quantity.start])
         ):  # fmt: skip
-            found[-1] = replace(quantities.add(previous, quantity), head=previous.head or quantity.head, head_at=quantity.head_at)
+            found[-1] = replace(
+                quantities.add(previous, quantity), head=previous.head or quantity.head, head_at=quantity.head_at
+            )
         else:
             found.append(quantity)
     for place, quantity in enumerate(found):
@@ -91,7 +93,9 @@ def _summed(sentence: Sentence) -> list[Quantity]:
     return found
 
 
-def _bind(sentence: Sentence, rule: Rule, figures: list[Quantity], language: str) -> dict[tuple[int, int], list[Quantity]]:
+def _bind(
+    sentence: Sentence, rule: Rule, figures: list[Quantity], language: str
+) -> dict[tuple[int, int], list[Quantity]]:
     best: dict[int, tuple[float, str, tuple[int, int]]] = {}
     by_place = {id(quantity): quantity for quantity in figures}
     original, sentence.quantities = sentence.quantities, figures
@@ -138,13 +142,18 @@ def _notes(sentence: Sentence, count: Quantity, place: int) -> frozenset[str]:
 
 def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity | None:
     """One person, or `the dead` without a number."""
+    for quantity in sentence.quantities:
+        if anchor.start <= quantity.start < anchor.end and not quantity.article and quantity.bare:
+            return quantity  # a dual: one word says `dead` and `two`
     many = Quantity(anchor.start, anchor.end, VAGUE_PLURAL, None, vague=True)
     low, high = clause(sentence, anchor.start)
     if anchor.name == "dead_many":
         return many
     if anchor.name in {"toll", "corpses"}:
         return None
-    people = [m for m in sentence.of("people", "forces") if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH]
+    people = [
+        m for m in sentence.of("people", "forces") if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH
+    ]
     near = [m for m in people if low - 1 <= m.start < high + 1] or people
     if not near:
         return None
@@ -182,7 +191,13 @@ def _is_calamity(document: Document, sentence: Sentence) -> bool:
 
 
 def _candidate(
-    document: Document, rule: Rule, sentence: Sentence, anchor: Mark, count: Quantity, *, notes: frozenset[str] = frozenset()
+    document: Document,
+    rule: Rule,
+    sentence: Sentence,
+    anchor: Mark,
+    count: Quantity,
+    *,
+    notes: frozenset[str] = frozenset(),
 ) -> Candidate:
     country, place, there = document.where(sentence, anchor.start)
     evidence: list[Evidence] = [document.evidence(sentence, anchor.start, anchor.end, "deaths")]

@@ -79,7 +79,13 @@ class Gazetteer:
         near = _reached({mark.end for mark in sentence.of("located")}, skipped) | into
         into_after = {mark.start for mark in sentence.of("into_after")}
         near_after = {mark.start for mark in sentence.of("located_after")} | into_after
-        actors = {i for name, marks in sentence.marks.items() if name.startswith("actor:") for m in marks for i in range(m.start, m.end)}
+        actors = {
+            i
+            for name, marks in sentence.marks.items()
+            if name.startswith("actor:")
+            for m in marks
+            for i in range(m.start, m.end)
+        }
         i, size = 0, len(sentence)
         while i < size:
             hit = self._at(sentence, i)
@@ -92,7 +98,7 @@ class Gazetteer:
             if kind == TOWN and not located and not self._is_capped_headline(sentence, i, end):
                 i += 1
                 continue
-            directed = end in into_after or bool(into & {i, i - 1, i - 2})
+            directed = end in into_after or i in into
             found.append(
                 PlaceMark(i, end, codes, kind, " ".join(sentence.texts[i:end]), into=directed, located=located)
             )
@@ -119,7 +125,9 @@ class Gazetteer:
             for table in (self._own_names, self._names):
                 for rest, codes, kind in table.get(form, ()):
                     end = i + 1 + len(rest)
-                    if (best is None or end > best[0]) and _follows(sentence.texts, i + 1, rest, genitive=self._genitive_s):
+                    if (best is None or end > best[0]) and _follows(
+                        sentence.texts, i + 1, rest, genitive=self._genitive_s
+                    ):
                         best = (end, codes, kind)
         if best is not None:
             return best

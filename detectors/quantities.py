@@ -21,7 +21,7 @@ HEADS: Final = (
 HEAD_REACH: Final = 4
 RISE_REACH: Final = 4
 BIGGEST: Final = 50_000_000
-_STOPS: Final = frozenset(".,;:!?()–—«»„“”\"")
+_STOPS: Final = frozenset('.,;:!?()–—«»„“”"')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +142,11 @@ def _compose(sentence: Sentence, start: int, at: dict[int, Mark], joints: set[in
                 total, current = value, 0
             else:
                 current += value
-        elif (current == 0) or (current % 100 == 0 and value < 100) or (current % 10 == 0 and current % 100 >= 20 and value < 10):
+        elif (
+            (current == 0)
+            or (current % 100 == 0 and value < 100)
+            or (current % 10 == 0 and current % 100 >= 20 and value < 10)
+        ):
             current += value
         else:
             break
@@ -161,7 +165,7 @@ def _before(sentence: Sentence, name: str, at: int, reach: int = 2) -> Mark | No
 
 
 def _stop_between(sentence: Sentence, start: int, end: int) -> bool:
-    return any(text in _STOPS and text not in "„“«»\"" for text in sentence.texts[start:end])
+    return any(text in _STOPS and text not in '„“«»"' for text in sentence.texts[start:end])
 
 
 def _range(sentence: Sentence, first: Quantity, second: Quantity | None) -> Quantity | None:
@@ -196,6 +200,8 @@ def _bounded(sentence: Sentence, quantity: Quantity) -> Quantity:
         if name == "more_than":
             return replace(inner, min=value if quantity.vague else value + 1, max=None, approx=False)
         if name == "up_to":
+            if any(mark.start - 3 <= rise.end <= mark.start for rise in sentence.of("rising")):
+                return inner  # `rose to 12`, where the language has one word for `to` and `up to`
             return replace(inner, min=None, max=value)
         return inner if quantity.vague else replace(inner, approx=True)
     for mark in sentence.of("or_more"):
@@ -217,7 +223,7 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
     )
     head = None
     for at in range(end, stop):
-        if texts[at] in _STOPS and texts[at] not in "„“«»\"":
+        if texts[at] in _STOPS and texts[at] not in '„“«»"':
             break
         if at in others and not quantity.article:
             break
