@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from random import Random
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,7 +20,7 @@ from tocsin.records import DeadLetter, Delivery, MessageKind, digest
 from tocsin.stream.codec import decode_alert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from notifier.channels.port import Channel, Receipt
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 T = TypeVar("T")
+Settlement = Callable[["Tx"], None]  # what becomes of a message, still to be written
 
 IDLE_S: Final = 30.0
 DRAIN_S: Final = 5.0
@@ -74,24 +76,34 @@ class Lane:
         if again:
             log.warning("interrupted sends taken up again", receiver=self.name, messages=again)
         channel = self._open_channel()
+        settle: Settlement | None = None
         try:
             while True:
                 mark = self._store.mark(wake_name(self.name))
                 resting = self._breaker.left(self._clock.now())
+                most = 0 if resting else 1 if self._breaker.is_open else channel.at_once
+                batch = await self._turn(settle, most)
+                settle = None
                 if resting:
+                    await self._store.read(self._measure)
                     await self._clock.sleep(min(IDLE_S, resting.total_seconds()))
-                    continue
-                batch = await self._claim(1 if self._breaker.is_open else channel.at_once)
-                if batch:
-                    await self._send(batch, channel)
+                elif batch:
+                    settle = await self._send(batch, channel)
                 else:
                     await self._idle(mark)
         finally:
             await channel.close()
 
-    async def _claim(self, limit: int) -> Sequence[Delivery]:
+    async def _turn(self, settle: Settlement | None, most: int) -> Sequence[Delivery]:
+        """Settle the last message and take up to *most* new ones, in one commit."""
         now = self._clock.now()
-        return await self._write(lambda tx: tx.notifier.claim(self.name, now, limit=limit))
+
+        def unit(tx: Tx) -> Sequence[Delivery]:
+            if settle is not None:
+                settle(tx)
+            return tx.notifier.claim(self.name, now, limit=most) if most else ()
+
+        return await self._write(unit) if settle is not None or most else ()
 
     async def _idle(self, mark: int) -> None:
         def look(tx: Tx) -> datetime | None:
@@ -109,20 +121,29 @@ class Lane:
         metrics.OUTBOX_PENDING.labels(receiver=self.name).set(before.count if before else 0)
         metrics.OUTBOX_OLDEST_SECONDS.labels(receiver=self.name).set(age_s)
 
-    async def _send(self, batch: Sequence[Delivery], channel: Channel) -> None:
-        """Bring all of *batch* over together. Cancelled, it gives what is under way a last moment."""
+    async def _send(self, batch: Sequence[Delivery], channel: Channel) -> Settlement | None:
+        """Bring all of *batch* over together. Cancelled, it gives what is under way a last moment.
+
+        What becomes of a single message is left to the caller to write, along with its next claim.
+        """
+        single = len(batch) == 1
         async with asyncio.TaskGroup() as tasks:
             sends = [
-                tasks.create_task(self._deliver(delivery, channel), name=f"send:{self.name}:{delivery.key}")
+                tasks.create_task(
+                    self._deliver(delivery, channel, settle_now=not single), name=f"send:{self.name}:{delivery.key}"
+                )
                 for delivery in batch
             ]
             try:
                 await asyncio.shield(asyncio.wait(sends))
             except asyncio.CancelledError:
-                await asyncio.wait(sends, timeout=DRAIN_S)
+                arrived, _ = await asyncio.wait(sends, timeout=DRAIN_S)
+                if single and arrived and not sends[0].cancelled() and sends[0].exception() is None:
+                    await self._write(sends[0].result())
                 raise
+        return sends[0].result() if single else None
 
-    async def _deliver(self, delivery: Delivery, channel: Channel) -> None:
+    async def _deliver(self, delivery: Delivery, channel: Channel, *, settle_now: bool) -> Settlement:
         timeout_s = self._settings.timeout.total_seconds()
         try:
             try:
@@ -131,15 +152,18 @@ class Lane:
             except TimeoutError:
                 raise DeliveryDeferred(f"no answer within {timeout_s:g} s") from None
         except DeliveryDeferred as error:
-            await self._defer(delivery, error)
+            settle = self._deferred(delivery, error)
         except DeliveryRefused as error:
             self._breaker.succeed()
-            await self._bury(delivery, str(error))
+            settle = self._dead(delivery, str(error))
         except Exception:  # noqa: BLE001 - the record's bulkhead: a message that cannot be laid out must not stop the lane
             # Told as text: a logger that shows local variables would show secrets.
-            await self._bury(delivery, traceback.format_exc())
+            settle = self._dead(delivery, traceback.format_exc())
         else:
-            await self._done(delivery, receipt)
+            settle = self._done(delivery, receipt)
+        if settle_now:
+            await self._write(settle)
+        return settle
 
     async def _bring(self, delivery: Delivery, channel: Channel) -> Receipt:
         wanted = delivery.alerts[:ENTRIES_SHOWN] if delivery.kind is MessageKind.DIGEST else delivery.alerts
@@ -150,40 +174,36 @@ class Lane:
         message = tell(delivery, alerts, budget=self._budgets(delivery.subscription), zone=self._zone)
         return await channel.send(message, attempt=delivery.attempts, accepted=delivery.accepted)
 
-    async def _done(self, delivery: Delivery, receipt: Receipt) -> None:
+    def _done(self, delivery: Delivery, receipt: Receipt) -> Settlement:
         now = self._clock.now()
-        await self._write(lambda tx: tx.notifier.done(delivery.key, remote=receipt.remote, at=now, note=receipt.note))
         self._breaker.succeed()
         self._count("done")
         if delivery.kind is not MessageKind.DIGEST:
             metrics.DELIVERY_SECONDS.observe((now - delivery.seen_at).total_seconds())
         if receipt.note:
             log.warning("message taken in part", receiver=self.name, key=delivery.key, note=receipt.note)
+        return lambda tx: tx.notifier.done(delivery.key, remote=receipt.remote, at=now, note=receipt.note)
 
-    async def _defer(self, delivery: Delivery, error: DeliveryDeferred) -> None:
+    def _deferred(self, delivery: Delivery, error: DeliveryDeferred) -> Settlement:
         now = self._clock.now()
         was_open = self._breaker.is_open
         if error.retry_after_s is not None:
             self._breaker.ask_for(wished(error.retry_after_s), now)
         else:
             self._breaker.fail(now, random=self._random)
-        age = now - delivery.created_at
-        if age >= self._settings.give_up_after or delivery.attempts >= self._settings.attempts:
-            await self._bury(delivery, f"given up after {delivery.attempts} attempts in {age}: {error}")
-        else:
-            wait = pause(delivery.attempts, first=self._pace.first, cap=self._pace.cap, random=self._random)
-            next_try = now + max(wait, wished(error.retry_after_s))
-            await self._write(
-                lambda tx: tx.notifier.defer(
-                    delivery.key, next_try=next_try, reason=str(error)[:REASON_LIMIT], accepted=error.accepted
-                )
-            )
-            self._count("deferred")
-            log.info("message put off", receiver=self.name, key=delivery.key, reason=str(error), until=next_try)
         if self._breaker.is_open and not was_open:
             log.error("receiver fails again and again", receiver=self.name, reason=str(error))
+        age = now - delivery.created_at
+        if age >= self._settings.give_up_after or delivery.attempts >= self._settings.attempts:
+            return self._dead(delivery, f"given up after {delivery.attempts} attempts in {age}: {error}")
+        wait = pause(delivery.attempts, first=self._pace.first, cap=self._pace.cap, random=self._random)
+        next_try = now + max(wait, wished(error.retry_after_s))
+        self._count("deferred")
+        log.info("message put off", receiver=self.name, key=delivery.key, reason=str(error), until=next_try)
+        reason, accepted = str(error)[:REASON_LIMIT], error.accepted
+        return lambda tx: tx.notifier.defer(delivery.key, next_try=next_try, reason=reason, accepted=accepted)
 
-    async def _bury(self, delivery: Delivery, reason: str) -> None:
+    def _dead(self, delivery: Delivery, reason: str) -> Settlement:
         now, told = self._clock.now(), reason[-REASON_LIMIT:]
         letter = DeadLetter(
             id=dead_letter_id(delivery.key),
@@ -199,10 +219,10 @@ class Lane:
             tx.notifier.bury(delivery.key, reason=told, at=now)
             tx.dead_letters.add(letter)
 
-        await self._write(unit)
         self._count("dead")
         metrics.DEAD_LETTERS.labels(stage=letter.stage).inc()
         log.error("message given up", receiver=self.name, key=delivery.key, reason=told)
+        return unit
 
     async def _write(self, unit: Callable[[Tx], T]) -> T:
         """Write *unit* however long the store takes: a yes that is forgotten would ring twice."""
