@@ -237,8 +237,8 @@ class IngestRepository:
 
         A changed URL drops the validators and what was learnt of redirects, and is due at once; the articles stay.
         """
-        found = self._conn.execute(select(feeds.c.id, feeds.c.url, feeds.c.listed, feeds.c.next_due))
-        known = {row.id: row for row in found}
+        columns = [feeds.c[name] for name in (*FeedSetting.__slots__, "listed")]
+        known = {row.id: row for row in self._conn.execute(select(*columns))}
         names = {setting.id for setting in wanted}
         for gone in [name for name, row in known.items() if row.listed and name not in names]:
             self.save(gone, {"listed": False})
@@ -248,14 +248,15 @@ class IngestRepository:
             if row is None:
                 self._conn.execute(insert(feeds).values(values | _FRESH | {"next_due": due[setting.id]}))
                 continue
-            if row.url != setting.url:
-                values |= {"next_due": due[setting.id], "etag": None, "last_modified": None, "body_hash": None}
-                values |= {"moving_to": None, "moving_seen": 0, "moved_to": None, "gone": False, "failures": 0}
-                values["first_ok_at"] = None  # another page, perhaps: what it holds already is no news
-            elif not row.listed:
-                values["next_due"] = due[setting.id]
-            del values["id"]
-            self.save(setting.id, values)
+            changed = {name: value for name, value in values.items() if getattr(row, name) != value}
+            if "url" in changed:
+                changed |= {"next_due": due[setting.id], "etag": None, "last_modified": None, "body_hash": None}
+                changed |= {"moving_to": None, "moving_seen": 0, "moved_to": None, "gone": False, "failures": 0}
+                changed["first_ok_at"] = None  # another page, perhaps: what it holds already is no news
+            elif "listed" in changed:
+                changed["next_due"] = due[setting.id]
+            if changed:
+                self.save(setting.id, changed)
 
     def save(self, id: str, values: Mapping[str, object]) -> None:  # noqa: A002 — the domain's own word
         """Change columns of one feed; nothing happens when there is none of that id."""

@@ -1,0 +1,246 @@
+"""One feed asked once, and what it says accepted: fetch, parse in a child, one unit of work."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest import health, schedule
+from ingest.acceptance import Accepted, accept, keep_window, rate, validators_of
+from ingest.fetch import Fetched, NotModified, Sessions, fetch, host_of
+from ingest.hosts import HostHeld, Hosts
+from ingest.intake import Intake, Request, Unreadable, take_in
+from ingest.parse import Document
+from ingest.schedule import Bounds
+from tocsin import metrics
+from tocsin.errors import FeedUnreachable
+from tocsin.records import DeadLetter, digest
+from tocsin.workers import Done, Failed, Job, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ingest.settings import Feed, PollingSettings
+    from tocsin.clock import Clock
+    from tocsin.store.ingest import FeedRow
+    from tocsin.store.port import Store
+    from tocsin.store.tx import Tx
+
+log = structlog.get_logger()
+
+ENTRIES_A_UNIT = 250  # a document of thousands must not keep the store's writer from everybody else
+OUTCOMES_WATCHED = 200
+OUTCOMES_FOR = timedelta(minutes=2)
+KEPT_OF_A_LETTER_BYTES = 1_000_000
+
+
+class Outcome(StrEnum):
+    """How a visit ended."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    NOT_MODIFIED = "not_modified"
+    HELD = "held"
+    UNREACHABLE = "unreachable"
+    OUR_OUTAGE = "our_outage"
+    UNREADABLE = "unreadable"
+    PARSER_FAILED = "parser_failed"
+    CRASHED = "crashed"
+    STORE_UNAVAILABLE = "store_unavailable"
+
+
+class Visitor:
+    """Visits feeds, any number at once; `bounds` may be replaced while it works. Belongs to one event loop."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, pool: Pool, polling: PollingSettings, chance: Callable[[], float]
+    ) -> None:
+        self.bounds = Bounds(floor=polling.floor, ceiling=polling.ceiling)
+        self._store = store
+        self._clock = clock
+        self._pool = pool
+        self._polling = polling
+        self._chance = chance
+        self._hosts = Hosts(at_once=polling.per_host.at_once, gap=polling.per_host.gap, clock=clock)
+        self._slots = asyncio.Semaphore(polling.at_once)
+        self._job = Job(function=take_in, argument=None, key="v1", deadline_s=polling.parse_deadline.total_seconds())
+        self._answers: deque[tuple[datetime, str, bool]] = deque(maxlen=OUTCOMES_WATCHED)
+
+    async def visit(self, sessions: Sessions, feed: Feed, row: FeedRow) -> Outcome:
+        """Ask *feed* once, whose row is *row*, and commit what comes of it.
+
+        Raises:
+            StoreUnavailable: nothing of it is committed, or only whole articles; the feed stays due.
+        """
+        url = row.moved_to or row.url
+        host = host_of(url)
+        try:
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(self._hosts.turn(host))
+                await held.enter_async_context(self._slots)
+                got = await fetch(
+                    sessions,
+                    feed,
+                    url=url,
+                    validators=validators_of(row),
+                    hosts=self._hosts,
+                    polling=self._polling,
+                    clock=self._clock,
+                )
+        except HostHeld as error:
+            await self._save(row, {"next_due": error.until + self.bounds.floor * self._chance()})
+            return Outcome.HELD
+        except FeedUnreachable as error:
+            self._answers.append((self._clock.now(), host, error.status is not None))
+            return await self._unreachable(feed, row, host, error)
+        self._answers.append((self._clock.now(), host, True))
+        if isinstance(got, NotModified):
+            await self._save(row, self._without_news(feed, row, got.max_age))
+            return Outcome.NOT_MODIFIED
+        return await self._read(feed, row, got)
+
+    async def give_up(self, feed: Feed, row: FeedRow, reason: str, *, letter: DeadLetter | None = None) -> None:
+        """Note that *feed* was asked in vain."""
+        await self._fail(feed, row, health.failed, reason=reason, letter=letter)
+
+    async def _read(self, feed: Feed, row: FeedRow, got: Fetched) -> Outcome:
+        metrics.FETCHED_BYTES.inc(len(got.body))
+        for warning in got.warnings:
+            log.warning("feed answered oddly", feed=feed.id, warning=warning)
+        body_hash = hashlib.blake2b(got.body, digest_size=16).hexdigest()
+        if body_hash == row.body_hash:
+            values = self._without_news(feed, row, got.max_age)
+            await self._save(row, values | health.validators(got) | health.moving(row, got))
+            return Outcome.UNCHANGED
+        request = Request(feed=feed.id, document=Document(body=got.body, url=got.url, content_type=got.content_type))
+        (answer,) = await self._pool.map(self._job, [request])
+        if isinstance(answer, Failed):
+            letter = self._letter(feed, got, answer, body_hash)
+            await self.give_up(feed, row, f"parser: {answer.reason}", letter=letter)
+            return Outcome.PARSER_FAILED
+        assert isinstance(answer, Done)
+        if isinstance(answer.value, Unreadable):
+            await self.give_up(feed, row, f"no feed: {answer.value.reason}")
+            return Outcome.UNREADABLE
+        return await self._accept(feed, row, got, answer.value, body_hash)
+
+    async def _accept(self, feed: Feed, row: FeedRow, got: Fetched, intake: Intake, body_hash: str) -> Outcome:
+        """Write what the document brought, in units of bounded size; the last one brings validators and health."""
+        now = self._clock.now()
+        is_first = row.first_ok_at is None
+        backfill = is_first or schedule.is_late(now, row.planned_at)
+        items = intake.items
+        take = partial(accept, feed=feed, row=row, language=intake.feed.language, now=now, backfill=backfill)
+        starts = range(0, max(1, len(items)), ENTRIES_A_UNIT)
+        earlier = Accepted()
+        for start in starts[:-1]:
+            earlier += await self._store.write(partial(take, items=items[start : start + ENTRIES_A_UNIT]))
+
+        def last(tx: Tx) -> tuple[Accepted, bool]:
+            whole = earlier + take(tx, items=items[starts[-1] :])
+            is_gap = keep_window(tx, feed.id, whole)
+            values = health.succeeded(
+                feed,
+                self.bounds,
+                now=now,
+                chance=self._chance(),
+                hint=intake.feed.every or got.max_age,
+                rate_per_h=rate(row, items, whole, now),
+                mostly_new=not is_first and schedule.is_mostly_new(new=whole.new, entries=len(items)),
+            )
+            values |= health.validators(got) | health.moving(row, got)
+            values |= {"body_hash": body_hash, "last_entries": len(items), "last_new": whole.new}
+            values |= {"guids_churn": whole.guids_churn, "gaps": row.gaps + is_gap}
+            if whole.new:
+                values["last_new_at"] = now
+            if is_first:
+                values["first_ok_at"] = now
+            tx.ingest.save(row.id, values)
+            return whole, is_gap
+
+        whole, is_gap = await self._store.write(last)
+        self._tell(feed, row, intake, whole, is_gap=is_gap)
+        return Outcome.CHANGED if whole.new or whole.revised else Outcome.UNCHANGED
+
+    def _tell(self, feed: Feed, row: FeedRow, intake: Intake, whole: Accepted, *, is_gap: bool) -> None:
+        metrics.ARTICLES.inc(whole.new + whole.revised)
+        if row.failures:
+            log.info("feed recovered", feed=feed.id, failures=row.failures)
+        if is_gap:
+            metrics.FEED_GAPS.inc()
+            log.warning("possible gap found", feed=feed.id, new=whole.new)
+        if whole.guids_churn and not row.guids_churn:
+            log.warning("feed's ids found unstable", feed=feed.id)
+        if intake.feed.warnings:
+            log.debug("feed read with warnings", feed=feed.id, warnings=intake.feed.warnings[:5])
+
+    def _without_news(self, feed: Feed, row: FeedRow, max_age: timedelta | None) -> health.Values:
+        now = self._clock.now()
+        return health.succeeded(
+            feed,
+            self.bounds,
+            now=now,
+            chance=self._chance(),
+            hint=health.hint(max_age, row),
+            rate_per_h=health.rate_without_news(row, now),
+        )
+
+    async def _unreachable(self, feed: Feed, row: FeedRow, host: str, error: FeedUnreachable) -> Outcome:
+        now = self._clock.now()
+        if error.retry_after_s:
+            wait = timedelta(seconds=error.retry_after_s)
+            self._hosts.hold(host, now + wait)
+            note = partial(health.failed, status=error.status, retry_after=wait)
+            await self._fail(feed, row, note, reason=error.reason, hold=(host, now + wait))
+            return Outcome.HELD
+        recent = [(where, answered) for at, where, answered in self._answers if now - at < OUTCOMES_FOR]
+        if error.status is None and schedule.is_our_outage(recent):
+            await self._save(row, health.cut_off(now=now, chance=self._chance(), reason=error.reason))
+            return Outcome.OUR_OUTAGE
+        await self._fail(feed, row, partial(health.failed, status=error.status), reason=error.reason)
+        return Outcome.UNREACHABLE
+
+    async def _fail(
+        self,
+        feed: Feed,
+        row: FeedRow,
+        note: Callable[..., health.Values],
+        *,
+        reason: str,
+        hold: tuple[str, datetime] | None = None,
+        letter: DeadLetter | None = None,
+    ) -> None:
+        values = note(feed, row, self.bounds, now=self._clock.now(), chance=self._chance(), reason=reason)
+        log.warning("feed failed", feed=feed.id, reason=reason, failures=values["failures"], due=values["next_due"])
+
+        def unit(tx: Tx) -> None:
+            tx.ingest.save(row.id, values)
+            if hold is not None:
+                tx.ingest.hold_host(*hold)
+            if letter is not None and tx.dead_letters.add(letter):
+                metrics.DEAD_LETTERS.labels(stage=letter.stage).inc()
+
+        await self._store.write(unit)
+
+    def _letter(self, feed: Feed, got: Fetched, answer: Failed, body_hash: str) -> DeadLetter:
+        """Set aside a document that killed, hung or broke its parser."""
+        return DeadLetter(
+            id=digest("dead letter", "ingest", feed.id, body_hash),
+            stage="ingest",
+            topic="documents",
+            record_id=feed.id,
+            reason=f"{answer.kind}: {answer.reason} ({got.url})",
+            value=got.body[:KEPT_OF_A_LETTER_BYTES],
+            at=self._clock.now(),
+        )
+
+    async def _save(self, row: FeedRow, values: health.Values) -> None:
+        await self._store.write(lambda tx: tx.ingest.save(row.id, values))
