@@ -79,7 +79,7 @@ def _is_rounding(was: Known, now: Known) -> bool:
 def _troops(was: Known, now: Known) -> Step | None:
     old, new = _by_name(was.senders), _by_name(now.senders)
     lost = {name for name in old if name not in new or new[name].certainty.rank < old[name].certainty.rank}
-    if lost:
+    if lost or now.certainty.rank < was.certainty.rank:
         return Step.CORRECTION
     if now.certainty.rank > was.certainty.rank:
         return Step.ESCALATION

@@ -82,6 +82,8 @@ DISMISSED, RESIGNED, TOPPLED = DismissalKind.DISMISSED, DismissalKind.RESIGNED, 
         ((troops(("CSTO", CONFIRMED)),), (troops(("CSTO", CONFIRMED), ("AM", CONFIRMED)),), Step.UPDATE),
         ((troops(("CSTO", CONFIRMED)),), (troops(("CSTO", CONFIRMED), ("AM", POSSIBLE)),), Step.UPDATE),
         ((troops(("CSTO", CONFIRMED), ("RU", REPORTED)),), (troops(("CSTO", CONFIRMED)),), Step.CORRECTION),
+        ((troops(("", REPORTED)),), (troops(("", POSSIBLE)),), Step.CORRECTION),
+        ((troops(("", REPORTED)),), (troops(("RU", REPORTED)),), Step.UPDATE),
         # governments
         ((government(DISMISSED, POSSIBLE),), (government(DISMISSED, CONFIRMED),), Step.ESCALATION),
         ((government(DISMISSED, CONFIRMED),), (government(RESIGNED, CONFIRMED),), Step.UPDATE),
