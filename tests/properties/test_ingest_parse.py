@@ -5,7 +5,7 @@ import pickle
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
-from hypothesis import HealthCheck, example, given, settings, strategies as st
+from hypothesis import HealthCheck, assume, example, given, settings, strategies as st
 
 from ingest.parse import Document, Entry, ParsedFeed, parse, to_json
 from ingest.parse.dates import read_date
@@ -104,6 +104,7 @@ def test_what_a_publisher_wrote_is_what_is_read(titles: list[str], summary: str,
 @settings(deadline=None)
 @given(titles=st.lists(WORDS, min_size=1, max_size=4))
 def test_both_paths_read_the_same(titles: list[str]) -> None:
+    assume(not any(looks_encoded_twice(title) for title in titles))  # feedparser undoes that, on suspicion
     whole = "".join(
         f"<item><title>{escape(t)}</title><guid>{n}</guid><link>http://n.example/{n}</link></item>"
         for n, t in enumerate(titles)
@@ -114,6 +115,13 @@ def test_both_paths_read_the_same(titles: list[str]) -> None:
     fast, slow = (parse(Document(body=text.encode())) for text in (good, bad))
 
     assert [named(entry) for entry in fast.entries] == [named(entry) for entry in slow.entries]
+
+
+def looks_encoded_twice(text: str) -> bool:
+    try:
+        return text.encode("latin-1").decode() != text
+    except UnicodeError:
+        return False
 
 
 def named(entry: Entry) -> tuple[str | None, str | None, str]:
