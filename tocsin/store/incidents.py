@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from tocsin.errors import RecordUnreadable
 from tocsin.records import IncidentState, Severity
-from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
+from tocsin.store.schema import Instant, Sealed, insert_ignore, insert_ignore_all, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -220,8 +220,7 @@ class IncidentRepository:
 
     def add_keys(self, incident: str, keys: Iterable[str]) -> None:
         """Let an incident be found by *keys*, too."""
-        for key in keys:
-            insert_ignore(self._conn, incident_keys, {"key": key, "incident": incident})
+        insert_ignore_all(self._conn, incident_keys, [{"key": key, "incident": incident} for key in keys])
 
     def forget_keys(self, incident: str) -> None:
         """Let an incident be found by id and country only."""

@@ -93,7 +93,12 @@ def _insert_ignore(table: Table, dialect: str) -> Executable:
 
 def upsert(conn: Connection, table: Table, values: Mapping[str, object], *, key: Sequence[str]) -> None:
     """Insert one row, or give the row with the same *key* these values."""
-    build = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    conn.execute(_upsert(table, conn.dialect.name, tuple(values), tuple(key)), dict(values))
+
+
+@lru_cache(maxsize=256)
+def _upsert(table: Table, dialect: str, names: tuple[str, ...], key: tuple[str, ...]) -> Executable:
+    build = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = build(table)
-    changed = {name: statement.excluded[name] for name in values if name not in key}
-    conn.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed), dict(values))
+    changed = {name: statement.excluded[name] for name in names if name not in key}
+    return statement.on_conflict_do_update(index_elements=list(key), set_=changed)
