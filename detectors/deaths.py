@@ -27,6 +27,8 @@ ANCHORS: Final = ("toll", "dead_many", "dead", "corpses", "dying", "dying_plain"
 HEADS_ELSEWHERE: Final = frozenset({"injured", "missing", "animals", "rescued", "detained"})
 PERSON_REACH: Final = 16
 VAGUE_PLURAL: Final = 2
+_ANIMAL_REACH: Final = 6
+_INSTEAD_REACH: Final = 3
 
 
 def find(document: Document, rule: Rule) -> Iterator[Candidate]:
@@ -40,10 +42,10 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
         seen_count = False
         waiting: list[Mark] = []
         for anchor in anchors:
-            counts = bound.get((anchor.start, anchor.end), [])
-            for place, count in enumerate(sorted(counts, key=lambda item: item.start)):
+            counts = _one_side(sentence, anchor, bound.get((anchor.start, anchor.end), []))
+            for count in sorted(counts, key=lambda item: item.start):
                 seen_count = True
-                yield _candidate(document, rule, sentence, anchor, count, notes=_notes(sentence, count, place))
+                yield _candidate(document, rule, sentence, anchor, count, notes=_notes(sentence, count))
             if not counts:
                 waiting.append(anchor)
         if not seen_count:
@@ -126,17 +128,48 @@ def _bind(
     return result
 
 
-def _notes(sentence: Sentence, count: Quantity, place: int) -> frozenset[str]:
+def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[Quantity]:
+    """The counts that are truly of this predicate: a killer's `a man` gives way to what he killed, a later clause to this one."""
+    if len(counts) < 2 or anchor.name == "toll":
+        return counts
+    counted = [count for count in counts if not count.article] or counts
+    nearest = min(counted, key=lambda count: _gap(sentence, count, anchor))
+    before = nearest.start < anchor.start
+    return [
+        count
+        for count in counted
+        if count is nearest or (count.start < anchor.start) == before or _notes(sentence, count) & {"subset", "earlier", "withdrawn"}
+    ]
+
+
+def _gap(sentence: Sentence, count: Quantity, anchor: Mark) -> float:
+    if count.start < anchor.start:
+        return gap_cost(sentence, count.end, anchor.start)
+    return gap_cost(sentence, anchor.end, count.start)
+
+
+def _is_of_animals(sentence: Sentence, anchor: Mark, count: Quantity) -> bool:
+    """An animal stands nearer to the predicate than whoever was counted."""
+    own = (count.start, count.end) == (anchor.start, anchor.end)
+    victim = _ANIMAL_REACH if own else min(abs(count.start - anchor.end), abs(anchor.start - count.head_at))
+    return any(
+        0 <= (mark.start - anchor.end if mark.start >= anchor.end else anchor.start - mark.end) < victim
+        for mark in sentence.of("animals")
+    )
+
+
+def _notes(sentence: Sentence, count: Quantity) -> frozenset[str]:
     notes = set()
     if any(mark.end in {count.start, count.start - 1} for mark in sentence.of("subset")):
         notes.add("subset")
     if any(mark.end in {count.start, count.start - 1} for mark in sentence.of("earlier")):
         notes.add("earlier")
-    if sentence.of("corrected"):
+    if any(0 <= count.start - mark.end <= _INSTEAD_REACH for mark in sentence.of("instead")):
+        notes.add("withdrawn")
+    if sentence.of("corrected") and not sentence.of("corrected_up"):
         notes.add("corrected")
     if count.vague and count.rank == VAGUE_PLURAL:
         notes.add("plural")
-    del place
     return frozenset(notes)
 
 
@@ -223,4 +256,6 @@ def _candidate(
         points.append(count.start)
     if count.vague and count.rank == VAGUE_PLURAL:
         notes |= {"plural"}
+    if _is_of_animals(sentence, anchor, count):
+        return Candidate(detection=detection, sentence=sentence, at=anchor.start, rejected="animal", notes=notes)
     return judge(document, rule, detection, sentence, points, notes=notes)

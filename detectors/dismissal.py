@@ -24,6 +24,7 @@ TARGETS: Final = ("government", "head")
 _OWNER_REACH: Final = 4
 _OBJECT_REACH: Final = 5
 _USURPER_REACH: Final = 12
+_ORGANISATION_REACH: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +102,10 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         if after and not passive:
             return "other_office"
     first = reading.target.start
+    if any(0 <= mark.start - reading.target.end <= _ORGANISATION_REACH for mark in sentence.of("organisation")):
+        return "other_office"
     for mark in sentence.of("former"):
-        if mark.end <= first <= mark.end + 2:
+        if mark.end <= first <= mark.end + 2 and not (mark.start < verb.end and verb.start < mark.end):
             return "former"
     return None
 

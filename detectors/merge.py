@@ -95,6 +95,9 @@ def _height(candidate: Candidate) -> tuple[int, int]:
 def _withdrawn(group: list[Candidate]) -> Toll | None:
     """In a statement that corrects downwards, the figure that it takes back: the higher, told as the earlier one."""
     for candidate in group:
+        if "withdrawn" in candidate.notes:
+            return candidate.detection.toll
+    for candidate in group:
         if "corrected" not in candidate.notes:
             continue
         tolls = [c.detection.toll for c in group if c.sentence is candidate.sentence and c.detection.toll]

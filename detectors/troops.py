@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 ALLIANCES: Final = frozenset({"NATO", "UN", "AU", "ECOWAS", "EU", "GCC", "CSTO", "SADC", "EAC", "G5", "MNJTF", "SCO"})
 _SEATS: Final = {"EU": "BE", "NATO": "BE", "AU": "ET"}  # whose capital then stands for the alliance
-_MOVES: Final = ("sending", "arriving", "sending_of", "reinforcing")
+_MOVES: Final = ("sending", "arriving", "sending_of", "reinforcing", "mandating")
+_ORIGIN_REACH: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,10 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match)
     alliances = {actor.code for actor in senders if actor.alliance}
     if to is not None and to in states and len(states) + len(alliances) > 1:
         senders = [actor for actor in senders if actor.alliance or actor.code != to]
+    if to is None and alliances and len(states) == 1 and land is None:
+        named = next(actor for actor in senders if not actor.alliance)
+        if not 0 <= forces.start - named.end <= _ORIGIN_REACH:
+            to, senders = named.code, [actor for actor in senders if actor.alliance]
     guessed = False
     if not senders:
         senders, guessed = _elsewhere(document, sentence, to), True
@@ -114,13 +119,38 @@ def _target(document: Document, sentence: Sentence, move: int, forces: int) -> P
     """The receiving place: after a preposition of direction and nearest to the movement; adjectives only before `capital` and the like."""
     del document
     names = [place for place in sentence.places if place.kind not in {ADJECTIVE, INSTITUTION} or _is_located_adjective(sentence, place)]
+    sources = _origins(sentence)
+    names = [place for place in names if place not in sources]
+    entered = [
+        place for place in names
+        if place.kind != INSTITUTION and any(0 <= place.start - mark.end <= 1 for mark in sentence.of("arriving"))
+    ]  # fmt: skip
     into = [place for place in names if place.into and not _is_speaking(sentence, place)]
     if into:
         return min(into, key=lambda place: min(abs(place.start - move), abs(place.start - forces)))
+    if entered:
+        return entered[0]
     located = [place for place in names if place.located and not _is_speaking(sentence, place)]
     if located:
         return min(located, key=lambda place: min(abs(place.start - move), abs(place.start - forces)))
     return None
+
+
+def _origins(sentence: Sentence) -> list[PlaceMark]:
+    """`Soldaten aus Senegal und Nigeria`: the places after a preposition of origin beside the forces, and those joined to them."""
+    found: list[PlaceMark] = []
+    joints = {mark.start for mark in sentence.of("and")}
+    for place in sentence.places:
+        prepositions = [mark for mark in sentence.of("origin") if mark.end == place.start]
+        beside = any(
+            0 <= mark.start - forces.end <= _ORIGIN_REACH for mark in prepositions for forces in sentence.of("forces")
+        )
+        joined = bool(found) and 1 <= place.start - found[-1].end <= 2 and all(
+            i in joints or sentence.texts[i] == "," for i in range(found[-1].end, place.start)
+        )
+        if beside or joined:
+            found.append(place)
+    return found
 
 
 def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
@@ -147,11 +177,12 @@ def _senders(document: Document, sentence: Sentence, target: PlaceMark | None, f
         if not _is_beneficiary(sentence, mark)
     ]
     seats = {_SEATS.get(actor.code) for actor in actors}
-    states = []
+    origins = _origins(sentence)
+    states = [_Actor(document.resolve(place), alliance=False, start=place.start, end=place.end) for place in origins]
     askers = sentence.of("asking")
     for place in sentence.places:
         code = document.resolve(place)
-        if place.kind == CAPITAL and code in seats:
+        if place in origins or (place.kind == CAPITAL and code in seats):
             continue
         if place is target or code == to or (place.into and place.kind != CAPITAL):
             continue
