@@ -183,7 +183,7 @@ def headline(alert: Alert, frame: Frame) -> str:
     """Say in one line what is new, what it was before, and where."""
     changed = [fact for fact in alert.facts if fact.changed] or list(alert.facts)
     where = _where(alert, frame)
-    here = alert.countries[0] if len(alert.countries) == 1 else None
+    here = alert.countries[0] if alert.countries else None  # the headline names it, so its facts need not
     told = "; ".join(_told(fact, frame, here=here) for fact in changed[:3]) or clean(alert.headline)
     return clean(frame.step[alert.step] + told + (f" — {where}" if where else ""), HEADLINE_LIMIT)
 
@@ -249,7 +249,7 @@ def _digest(
 
 
 def _fact(fact: Fact, frame: Frame, alert: Alert, *, changed: bool) -> FactTold:
-    here = alert.countries[0] if len(alert.countries) == 1 else None
+    here = alert.countries[0] if alert.countries else None  # the headline names it, so its facts need not
     about = []
     if fact.attribution and fact.attribution.who:
         about.append(frame.according_to.format(clean(fact.attribution.who, NAME_LIMIT)))
@@ -290,7 +290,7 @@ def _what(fact: Fact, frame: Frame, *, here: str | None) -> str:
     if fact.type == DEATHS:
         noun = frame.dead[0 if fact.toll is not None and fact.toll == Toll(min=1, max=1) else 1]
         told = f"{_toll(fact.toll, frame)} {noun}"
-        return f"{told}: {there}" if there else told
+        return f"{there}: {told}" if there else told
     if fact.type == FOREIGN_TROOPS:
         senders = ", ".join(_sender(sender, fact, frame) for sender in fact.senders[:SENDERS_SHOWN])
         to = country_name(fact.country, frame.language) if fact.country else ""

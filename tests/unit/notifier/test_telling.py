@@ -206,6 +206,7 @@ def test_the_digest_beyond_the_budget_says_so() -> None:
             "12 dead confirmed (others say at least 60, reported) — ",
         ),
         (replace(DEAD, was=None, disputed=True), "12 dead confirmed (disputed) — "),
+        (replace(DEAD, was=None, country="KG"), "Kyrgyzstan: 12 dead confirmed — "),
         (replace(DEAD, was=None, withdrawn=True), "12 dead confirmed (taken back) — "),
         (
             replace(DEAD, was=None, type="government_dismissal", kind=DismissalKind.TOPPLED),
