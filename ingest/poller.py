@@ -137,9 +137,10 @@ class Poller:
         room = min(self._allowance(now), WAITING_VISITS - len(self._under_way))
         if room < 1:
             return []
-        most = room + len(self._under_way)
-        rows = await self._store.read(lambda tx: tx.ingest.due(now, limit=most))
-        free = [row for row in rows if row.id not in self._under_way]
+        # Those that finish while we read are still due in what we read.
+        busy = set(self._under_way)
+        rows = await self._store.read(lambda tx: tx.ingest.due(now, limit=room + len(busy)))
+        free = [row for row in rows if row.id not in busy]
         ready = [(feed, row) for row in free if (feed := self._feeds.get(row.id)) is not None][:room]
         self._budget -= len(ready)
         return ready

@@ -107,6 +107,22 @@ async def test_a_first_poll_tells_every_article_as_backfill(
     assert (row.etag, row.last_entries, row.last_new, row.state) == ('"1"', 2, 2, "ok")
 
 
+async def test_many_feeds_are_each_asked_once(
+    site: Any, store: SqliteStore, polling: PollingSettings, a_feed: MakeFeed
+) -> None:
+    feeds = [a_feed(site.holds(f"/{n}", rss("Eins")), id=f"f{n}", every=timedelta(minutes=10)) for n in range(150)]
+
+    async with running(store, polling, *feeds):
+
+        async def all_told() -> bool:
+            return await store.read(lambda tx: tx.ingest.count_articles()) == len(feeds)
+
+        await until(all_told)
+        await asyncio.sleep(0.1)
+
+    assert len(site.asked) == len(feeds)
+
+
 async def test_what_comes_later_is_news_and_an_edit_is_a_revision(
     site: Any, store: SqliteStore, polling: PollingSettings, a_feed: MakeFeed
 ) -> None:
