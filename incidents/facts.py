@@ -176,9 +176,10 @@ def _plain(standing: Standing) -> Known | None:
         return _taken_back(standing)
     level = max(claim.certainty.rank for claim in live)
     leading = [claim for claim in live if claim.certainty.rank == level]
-    # Of several ways in which a government is said to have ended, the one most newsrooms tell; then the first.
-    told = [claim.kind for claim in leading]
-    lead = min(leading, key=lambda c: (-told.count(c.kind), _when_told(c)))
+    # Of several ways in which a government is said to have ended, the one most newsrooms tell now; then the first.
+    last_words = {claim.owner: claim for claim in sorted(leading, key=_when_told)}
+    told = [claim.kind for claim in last_words.values()]
+    lead = min(last_words.values(), key=lambda c: (-told.count(c.kind), _when_told(c)))
     return _view(lead, leading, standing)
 
 

@@ -207,7 +207,9 @@ def test_an_incident_whose_articles_all_take_their_words_back_is_cancelled(
         rows = {row.id: row for row in tx.incidents.standing(states=list(IncidentState))}
 
     assert all(rows[name].state is IncidentState.CANCELLED for name in rung)
-    assert all(alert.step in (Step.CORRECTION, Step.UPDATE) for alert in alerts)
+    # Where two ways in which a government ended were told, taking one back leaves the other, which may be the graver.
+    louder = [alert for alert in alerts if alert.step not in (Step.CORRECTION, Step.UPDATE)]
+    assert all(types_changed(alert) == ["government_dismissal"] for alert in louder)
 
 
 @st.composite
