@@ -133,7 +133,8 @@ def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[
     if len(counts) < 2 or anchor.name == "toll":
         return counts
     counted = [count for count in counts if not count.article] or counts
-    nearest = min(counted, key=lambda count: _gap(sentence, count, anchor))
+    standing = [count for count in counted if "withdrawn" not in _notes(sentence, count)] or counted
+    nearest = min(standing, key=lambda count: _gap(sentence, count, anchor))
     before = nearest.start < anchor.start
     return [
         count
@@ -152,10 +153,11 @@ def _is_of_animals(sentence: Sentence, anchor: Mark, count: Quantity) -> bool:
     """An animal stands nearer to the predicate than whoever was counted."""
     own = (count.start, count.end) == (anchor.start, anchor.end)
     victim = _ANIMAL_REACH if own else min(abs(count.start - anchor.end), abs(anchor.start - count.head_at))
-    return any(
-        0 <= (mark.start - anchor.end if mark.start >= anchor.end else anchor.start - mark.end) < victim
-        for mark in sentence.of("animals")
-    )
+    for mark in sentence.of("animals"):
+        after = mark.start - anchor.end
+        if 0 <= after <= 2 or 0 <= (after if after >= 0 else anchor.start - mark.end) < victim:
+            return True
+    return False
 
 
 def _notes(sentence: Sentence, count: Quantity) -> frozenset[str]:

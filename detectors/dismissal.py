@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
@@ -24,7 +24,7 @@ TARGETS: Final = ("government", "head")
 _OWNER_REACH: Final = 4
 _OBJECT_REACH: Final = 5
 _USURPER_REACH: Final = 12
-_ORGANISATION_REACH: Final = 3
+_OUTCOME_WORDS: Final = 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,11 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     reason = _wrong_person(sentence, reading)
     if reason:
         return Candidate(detection=detection, sentence=sentence, at=verb.start, rejected=reason)
-    return judge(document, rule, detection, sentence, points)
+    judged = judge(document, rule, detection, sentence, points)
+    open_vote = means == "no_confidence" and not sentence.of("outcome") and verb_words(verb) < _OUTCOME_WORDS
+    if judged.rejected is None and open_vote and judged.detection.certainty is not Certainty.POSSIBLE:
+        return replace(judged, rejected="no_outcome")
+    return judged
 
 
 def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
@@ -102,12 +106,20 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         if after and not passive:
             return "other_office"
     first = reading.target.start
-    if any(0 <= mark.start - reading.target.end <= _ORGANISATION_REACH for mark in sentence.of("organisation")):
+    if reading.target.end <= verb.start and not tail_of(verb) and any(mark.start == verb.end for mark in sentence.of("genitive", "possessive")):
+        return "other_office"
+    owned = {mark.end + step for mark in sentence.of("genitive") for step in (0, 1) if mark.start == reading.target.end}
+    if any(mark.start in owned for mark in sentence.of("organisation")):
         return "other_office"
     for mark in sentence.of("former"):
         if mark.end <= first <= mark.end + 2 and not (mark.start < verb.end and verb.start < mark.end):
             return "former"
     return None
+
+
+def verb_words(verb: Span) -> int:
+    """How many words the lexicon's entry has; a split one (`sprach … das Misstrauen aus`) tells the outcome itself."""
+    return verb.words + (_OUTCOME_WORDS if verb.tail else 0) if isinstance(verb, Mark) else 1
 
 
 def tail_of(verb: Span) -> tuple[int, int] | None:

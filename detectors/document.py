@@ -59,7 +59,7 @@ class Document:
         at = self.position(sentence)
         order = [sentence, *reversed(self.sentences[:at]), *self.sentences[at + 1 :]]
         for other in order:
-            places = other.places
+            places = [place for place in other.places if not _is_actor(other, place)]
             if not places:
                 continue
             middle = near if other is sentence else 0
@@ -91,6 +91,16 @@ class Document:
             if marks:
                 return min(marks, key=lambda mark: mark.start).name.removeprefix("cause_")
         return None
+
+
+def _is_actor(sentence: Sentence, place: PlaceMark) -> bool:
+    """`russischer Angriff`, `Israeli strikes`: who does it, not where."""
+    if place.kind != ADJECTIVE:
+        return False
+    deeds = sentence.of("cause_attack", "cause_war", "forces")
+    return any(0 <= mark.start - place.end <= 1 for mark in deeds) and not any(
+        0 <= mark.start - place.end <= 1 for mark in sentence.of("people", "territory")
+    )
 
 
 def _awkwardness(place: PlaceMark, near: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ Every entry hangs on its first word, so a sentence costs one look-up a word; wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from detectors.tokens import words
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from detectors.tokens import Sentence
 
 REMEMBERED_WORDS: Final = 50_000
+_CLAUSE_OPENERS: Final = frozenset({"und", "oder", "sowie", "als", "wie", "weil", "dass", "nachdem", "bevor", "aber"})  # only German has them
 SCOPE: Final = "scope:"  # classes made of scope cues: scope:negated:forward
 
 
@@ -58,6 +59,7 @@ class _Part:
     cased: bool
     number: bool
     gap: int
+    final: bool = False
 
     def fits(self, text: str, low: str, numbers: frozenset[str]) -> bool:
         word = text if self.cased else low
@@ -153,7 +155,9 @@ class Lexicon:
         for part in entry.rest:
             stop = min(at + part.gap + 1, len(texts))
             place = at
-            while place < stop and not part.fits(texts[place], lows[place], self.numbers):
+            while place < stop and not (
+                part.fits(texts[place], lows[place], self.numbers) and (not part.final or _ends_clause(texts, lows, place))
+            ):
                 if part.gap and lows[place] in ";:":
                     return None
                 place += 1
@@ -208,16 +212,25 @@ class Lexicon:
                 self._exact.setdefault(key, []).append(entry)
 
 
+def _ends_clause(texts: list[str], lows: list[str], place: int) -> bool:
+    """A separated prefix stands at the end of its clause: `brachten … um, bestätigte`."""
+    return place + 1 >= len(texts) or not texts[place + 1][0].isalnum() or lows[place + 1] in _CLAUSE_OPENERS
+
+
 def _hides(longer: Mark, mark: Mark) -> bool:
-    if mark is longer or mark.start < longer.start or mark.end > longer.end or mark.words >= longer.words:
+    if mark is longer or mark.words >= longer.words or mark.end <= longer.start or longer.end <= mark.start:
+        return False
+    family = _FAMILY.get(mark.name)
+    if family is not None and _FAMILY.get(longer.name) == family:
+        return True
+    if mark.start < longer.start or mark.end > longer.end:
         return False
     if longer.name == "pseudo":
         return True
     if mark.name == longer.name:
         return True
-    family = _FAMILY.get(mark.name)
     if family is not None:
-        return _FAMILY.get(longer.name) == family
+        return False
     return mark.name.startswith(SCOPE) and not longer.name.startswith("actor:")
 
 
@@ -228,11 +241,14 @@ def _parts(text: str, language: str) -> list[_Part]:
         if chunk[0] == "~" and chunk[1:].isdigit():
             gap = int(chunk[1:])
             continue
+        final, chunk = chunk.endswith("$"), chunk.removesuffix("$")
         options = chunk.split("|")
         if len(options) == 1 and "*" not in chunk and chunk[0] != "=" and chunk != "#":
             for low in words(chunk, language)[1]:
                 parts.append(_Part(frozenset({low}), (), (), cased=False, number=False, gap=gap))
                 gap = 0
+            if final:
+                parts[-1] = replace(parts[-1], final=True)
             continue
         cased = options[0].startswith("=")
         exact, starts, endings, number = set(), [], [], False
@@ -249,6 +265,8 @@ def _parts(text: str, language: str) -> list[_Part]:
             else:
                 exact.add(word)
         parts.append(_Part(frozenset(exact), tuple(starts), tuple(endings), cased=cased, number=number, gap=gap))
+        if final:
+            parts[-1] = replace(parts[-1], final=True)
         gap = 0
     if not parts:
         raise ValueError(f"lexicon {language!r}: the entry {text!r} names no word")

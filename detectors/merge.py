@@ -41,12 +41,17 @@ def _deaths(found: list[Candidate]) -> list[Detection]:
     for candidate in found:
         country = candidate.detection.country
         for group in groups:
-            if country is None or group[0].detection.country in {None, country}:
+            same = any(other.detection.toll == candidate.detection.toll and not _is_plural(candidate) for other in group)
+            if same or country is None or group[0].detection.country in {None, country}:
                 group.append(candidate)
                 break
         else:
             groups.append([candidate])
     return [_one_toll(group) for group in groups]
+
+
+def _is_plural(candidate: Candidate) -> bool:
+    return "plural" in candidate.notes or (candidate.detection.toll is not None and candidate.detection.toll.min == 1)
 
 
 def _one_toll(group: list[Candidate]) -> Detection:
@@ -101,6 +106,8 @@ def _withdrawn(group: list[Candidate]) -> Toll | None:
         if "corrected" not in candidate.notes:
             continue
         tolls = [c.detection.toll for c in group if c.sentence is candidate.sentence and c.detection.toll]
+        if len(tolls) == 1:
+            tolls = [c.detection.toll for c in group if c.detection.toll and _height(c) >= _height(candidate)]
         if len(tolls) > 1:
             return max(tolls, key=lambda toll: toll.min or toll.max or 0)
     return None

@@ -200,8 +200,6 @@ def _bounded(sentence: Sentence, quantity: Quantity) -> Quantity:
         if name == "more_than":
             return replace(inner, min=value if quantity.vague else value + 1, max=None, approx=False)
         if name == "up_to":
-            if any(mark.start - 3 <= rise.end <= mark.start for rise in sentence.of("rising")):
-                return inner  # `rose to 12`, where the language has one word for `to` and `up to`
             return replace(inner, min=None, max=value)
         return inner if quantity.vague else replace(inner, approx=True)
     for mark in sentence.of("or_more"):
@@ -236,6 +234,8 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
             break
     if quantity.article and (head is None or head.name in {"unit", "things"}):
         return None
+    if any(mark.start == end for mark in sentence.of("aged")) and not quantity.article:
+        return replace(quantity, min=1, max=1, bare=1, article=True, head="people", head_at=end)
     name = head.name if head else None
     if name in {"unit", "things"}:
         return None

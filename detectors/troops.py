@@ -188,7 +188,7 @@ def _senders(document: Document, sentence: Sentence, target: PlaceMark | None, f
             continue
         if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
             continue
-        if _is_source(sentence, place):
+        if _is_source(sentence, place) or (target is not None and place.kind == ADJECTIVE and place.start == target.end):
             continue
         if askers and place.start < askers[0].start and actors:
             continue
