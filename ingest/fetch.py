@@ -14,8 +14,8 @@ import aiohttp
 from yarl import URL
 
 from ingest.body import ACCEPT_ENCODING, BodyRefused, read_body
-from ingest.guard import AddressDenied, guarded
 from ingest.hosts import HostHeld, Hosts
+from tocsin.addresses import AddressDenied, guarded
 from tocsin.errors import FeedUnreachable
 
 if TYPE_CHECKING:

@@ -15,24 +15,18 @@ from ingest.settings import Feed, FeedDefaults, FeedSettings, PollingSettings
 from tocsin.errors import FeedUnreachable, FeedUnreadable
 from tocsin.records import Source
 from tocsin.store.ingest import FeedSetting
-from tocsin.store.overlay import Change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from tocsin.clock import Clock
-    from tocsin.store.tx import Tx
+    from tocsin.store.overlay import Change
 
 log = structlog.get_logger()
 
 ADDED = "feed"
 PAUSED = "feed_pause"
 CHANGED = "feeds"  # what the poller waits for
-
-
-class FeedRefused(ValueError):
-    """A change to the feeds that cannot be made; the message is for whoever asked."""
 
 
 def listed(configured: Sequence[Feed], changes: Sequence[Change]) -> tuple[Feed, ...]:
@@ -66,58 +60,6 @@ def as_kept(feed: Feed, *, paused: bool) -> FeedSetting:
         verified=feed.verified,
         paused=paused,
     )
-
-
-def add_feed(tx: Tx, settings: FeedSettings, *, actor: str, at: datetime) -> None:
-    """Add a feed to the overlay, or change one that was added before.
-
-    Raises:
-        FeedRefused: a file defines that id, or the settings hold secrets, which only files may.
-    """
-    known = tx.ingest.feed(settings.id)
-    if known is not None and known.listed and known.origin == "file":
-        raise FeedRefused(f"the feed {settings.id!r} is defined in a file: change it there, or pause it")
-    if settings.headers or settings.allow_private:
-        raise FeedRefused("headers and private addresses can only be given in a file")
-    value = settings.model_dump_json(exclude_defaults=True)
-    tx.overlay.put(Change(kind=ADDED, id=settings.id, value=value, actor=actor, at=at))
-    tx.wake(CHANGED)
-
-
-def remove_feed(tx: Tx, feed: str) -> None:
-    """Take an added feed out again.
-
-    Raises:
-        FeedRefused: nobody added it.
-    """
-    if not tx.overlay.remove(ADDED, feed):
-        raise FeedRefused(f"no feed {feed!r} was added here; one of a file is removed there, or paused")
-    tx.overlay.remove(PAUSED, feed)
-    tx.wake(CHANGED)
-
-
-def pause_feed(tx: Tx, feed: str, *, actor: str, at: datetime) -> None:
-    """Stop asking a feed until it is resumed.
-
-    Raises:
-        FeedRefused: there is no such feed.
-    """
-    known = tx.ingest.feed(feed)
-    if known is None or not known.listed:
-        raise FeedRefused(f"there is no feed {feed!r}")
-    tx.overlay.put(Change(kind=PAUSED, id=feed, value="true", actor=actor, at=at))
-    tx.wake(CHANGED)
-
-
-def resume_feed(tx: Tx, feed: str) -> None:
-    """Ask a paused feed again.
-
-    Raises:
-        FeedRefused: it is not paused.
-    """
-    if not tx.overlay.remove(PAUSED, feed):
-        raise FeedRefused(f"the feed {feed!r} is not paused")
-    tx.wake(CHANGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

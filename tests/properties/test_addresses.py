@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 import pytest
 from hypothesis import given, strategies as st
 
-from ingest.guard import AddressDenied, denial, guarded
+from tocsin.addresses import AddressDenied, denial, guarded
 
 PRIVATE = st.sampled_from(["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"])
 NEVER = st.sampled_from(["0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "198.18.0.0/15", "192.0.2.0/24"])
