@@ -68,7 +68,8 @@ def _anchors(sentence: Sentence) -> list[Mark]:
 def _summed(sentence: Sentence) -> list[Quantity]:
     """The sentence's counts, with `eleven demonstrators and a policeman` put together."""
     found: list[Quantity] = []
-    joints = {mark.end for mark in sentence.of("and")}
+    others = {mark.start for mark in sentence.of("injured", "missing", "rescued", "detained")}
+    joints = {mark.end for mark in sentence.of("and") if mark.end not in others}
     more = {mark.start: mark for mark in sentence.of("one_more")}
     subsets = {mark.end for mark in sentence.of("subset")}
     for quantity in sentence.quantities:

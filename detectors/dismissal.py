@@ -49,7 +49,8 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
                 verb = next((span for name, span in match.parts if name not in TARGETS), match.parts[-1][1])
                 readings.append(_Reading(match, target, verb, match.cost))
         readings.sort(key=lambda reading: reading.cost)
-        for reading in readings:
+        own = [reading for reading in readings if not _is_somebody_elses(sentence, reading)]
+        for reading in own or readings:
             yield _candidate(document, rule, sentence, reading)
             break
 
@@ -106,9 +107,11 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         if after and not passive:
             return "other_office"
     first = reading.target.start
-    if reading.target.end <= verb.start and not tail_of(verb) and any(mark.start == verb.end for mark in sentence.of("genitive", "possessive")):
+    if _is_somebody_elses(sentence, reading):
         return "other_office"
-    owned = {mark.end + step for mark in sentence.of("genitive") for step in (0, 1) if mark.start == reading.target.end}
+    owned = {
+        mark.end + step for mark in sentence.of("genitive") for step in range(_OWNER_REACH) if mark.start == reading.target.end
+    }
     if any(mark.start in owned for mark in sentence.of("organisation")):
         return "other_office"
     for mark in sentence.of("former"):
@@ -125,6 +128,14 @@ def verb_words(verb: Span) -> int:
 def tail_of(verb: Span) -> tuple[int, int] | None:
     """The far part of a split verb."""
     return verb.tail if isinstance(verb, Mark) else None
+
+
+def _is_somebody_elses(sentence: Sentence, reading: _Reading) -> bool:
+    """`Nach dem Rücktritt seiner Stellvertreterin hat der Premier …`: what follows the noun owns it, not what stands before."""
+    verb = reading.verb
+    if reading.target.end > verb.start or tail_of(verb):
+        return False
+    return any(mark.start == verb.end for mark in sentence.of("genitive", "possessive"))
 
 
 def _distance(sentence: Sentence, span: Span, verb: Span) -> float:

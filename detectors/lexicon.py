@@ -129,6 +129,7 @@ class Lexicon:
         """Find every class in *sentence*. A longer scope phrase hides the shorter one inside it; `pseudo` hides everything."""
         texts, lows, size = sentence.texts, sentence.lows, len(sentence)
         marks: list[Mark] = []
+        holes: list[Mark] = []  # `!peine de mort` keeps `mort` out of its class there
         for i in range(size):
             text = texts[i]
             known = self._known.get(text)
@@ -142,10 +143,12 @@ class Lexicon:
                     continue
                 mark = self._follow(entry, texts, lows, i)
                 if mark is not None:
-                    marks.append(mark)
+                    (holes if entry.bars else marks).append(mark)
         long = [mark for mark in marks if mark.words > 1 and mark.tail is None]
         for mark in marks:
             if any(_hides(other, mark) for other in long):
+                continue
+            if holes and any(h.name == mark.name and h.start < mark.end and mark.start < h.end for h in holes):
                 continue
             sentence.marks.setdefault(mark.name, []).append(mark)
 
@@ -189,8 +192,8 @@ class Lexicon:
             if folded[:1].isdigit():
                 found |= {id(entry): entry for entry in self._any_number}
         fitting = [e for e in found.values() if any(e.first.fits(form, folded, self.numbers) for form, folded in forms)]
-        barred = frozenset(entry.name for entry in fitting if entry.bars)
-        result = tuple(entry for entry in fitting if not entry.bars), barred
+        barred = frozenset(entry.name for entry in fitting if entry.bars and not entry.rest)
+        result = tuple(entry for entry in fitting if entry.rest or not entry.bars), barred
         if len(self._known) >= REMEMBERED_WORDS:
             self._known.clear()
         self._known[text] = result

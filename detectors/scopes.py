@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from detectors.tokens import Sentence
 
 WORDS_AHEAD: Final = 9
+OPENING_WORDS: Final = 6
 # `not ruled out` holds a `ruled out` and a `not` that mean nothing by themselves.
 LIFTS: Final = {"open_option": ("ruled_out", "negated", "rejected", "denied")}
 _BORDERS: Final = frozenset(",;:!?()–—")
@@ -78,6 +79,8 @@ def _reaches(sentence: Sentence, mark: Mark, reach: str, point: int) -> bool:
         return True
     if reach == "clause":
         low, high = clause(sentence, mark.start)
+        if low == 0 and high <= OPENING_WORDS and high < len(sentence) and sentence.texts[high] == ",":
+            high = clause(sentence, high + 1)[1]  # `Ten years ago, 12 people …`
         return low <= point < high or (mark.tail is not None and low <= point <= mark.tail[1])
     if mark.start <= point < mark.end:
         return True

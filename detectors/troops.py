@@ -163,6 +163,7 @@ def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
 def _is_speaking(sentence: Sentence, place: PlaceMark) -> bool:
     """`the defence ministry in Bamako`: the place of whoever speaks, when another place follows."""
     soldiers = {mark.start for mark in sentence.of("forces")}
+    soldiers |= {mark.start for name, marks in sentence.marks.items() if name.startswith("actor:") for mark in marks}
     holders = [m for m in sentence.of("authority", "government", "head", "unnamed") if m.start not in soldiers]
     return any(0 <= place.start - mark.end <= 2 for mark in holders) and len({p.code for p in sentence.places}) > 1
 
@@ -193,11 +194,18 @@ def _senders(document: Document, sentence: Sentence, target: PlaceMark | None, f
         if askers and place.start < askers[0].start and actors:
             continue
         states.append(_Actor(code, alliance=False, start=place.start, end=place.end))
+    if target is not None and len(states) > 1:
+        behind = [a for a in states if a.start >= target.end and a.start > forces and not _is_by(sentence, a.start)]
+        states = [a for a in states if a not in behind] if len(behind) < len(states) else states
     adjectives = [a for a in states if 0 <= forces - a.end <= 3]
     if adjectives and not actors and len(states) > len(adjectives):
         joined = _coordinated(sentence, states, adjectives[0])
         states = joined or adjectives
     return sorted([*actors, *states], key=lambda actor: actor.start)
+
+
+def _is_by(sentence: Sentence, at: int) -> bool:
+    return any(mark.end == at for mark in sentence.of("origin", "by"))
 
 
 def _coordinated(sentence: Sentence, states: list[_Actor], anchor: _Actor) -> list[_Actor]:
