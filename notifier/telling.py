@@ -183,7 +183,7 @@ def headline(alert: Alert, frame: Frame) -> str:
     """Say in one line what is new, what it was before, and where."""
     changed = [fact for fact in alert.facts if fact.changed] or list(alert.facts)
     where = _where(alert, frame)
-    here = alert.countries[0] if alert.countries else None  # the headline names it, so its facts need not
+    here = _here(alert)  # the headline names it, so its facts need not
     told = "; ".join(_told(fact, frame, here=here) for fact in changed[:3]) or clean(alert.headline)
     return clean(frame.step[alert.step] + told + (f" — {where}" if where else ""), HEADLINE_LIMIT)
 
@@ -249,7 +249,7 @@ def _digest(
 
 
 def _fact(fact: Fact, frame: Frame, alert: Alert, *, changed: bool) -> FactTold:
-    here = alert.countries[0] if alert.countries else None  # the headline names it, so its facts need not
+    here = _here(alert)  # the headline names it, so its facts need not
     about = []
     if fact.attribution and fact.attribution.who:
         about.append(frame.according_to.format(clean(fact.attribution.who, NAME_LIMIT)))
@@ -326,14 +326,22 @@ def _sender(sender: Sender, fact: Fact, frame: Frame) -> str:
     return name if sender.certainty is fact.certainty else f"{name} ({frame.certainty[sender.certainty]})"
 
 
+def _here(alert: Alert) -> str | None:
+    """Return where it happens: the first of `alert.countries`, unless that is only a state that sends soldiers."""
+    first = alert.countries[0] if alert.countries else None
+    senders = {sender.code for fact in alert.facts for sender in fact.senders if not sender.alliance}
+    return None if first in senders and all(fact.country != first for fact in alert.facts) else first
+
+
 def _where(alert: Alert, frame: Frame) -> str:
-    names = [country_name(code, frame.language) for code in alert.countries[:COUNTRIES_SHOWN]]
+    here = _here(alert)
+    names = [country_name(here, frame.language)] if here else []
     places = [clean(place, NAME_LIMIT) for place in alert.places[:PLACES_SHOWN] if place not in names]
     place = ", ".join(places + names)
     happening = frame.happening.get(alert.happening or "", "")
     if not happening or not place:
         return place or happening
-    if frame.language == "en" and not places and alert.countries[0] in _WITH_ARTICLE:
+    if frame.language == "en" and not places and here in _WITH_ARTICLE:
         place = f"the {place}"
     return frame.in_place.format(happening=happening, place=place)
 

@@ -1,0 +1,1 @@
+"""Speed claims, each measured beside a peer in the same run."""
