@@ -57,7 +57,7 @@ def judge(
                 cue=_shown(document, scopes[scope]),
                 notes=notes,
             )
-    attribution, weak, evidence = attribute(document, sentence)
+    attribution, weak, evidence = attribute(document, sentence, but=points)
     certainty = detection.certainty
     extra = [evidence] if evidence is not None else []
     for scope, lowered in rule.settings.lower.items():
@@ -71,16 +71,16 @@ def judge(
                 extra.append(shown)
     if weak and certainty is Certainty.CONFIRMED:
         certainty = Certainty.REPORTED
-    detection = replace(
-        detection, certainty=certainty, attribution=attribution, evidence=(*detection.evidence, *extra)
-    )
+    detection = replace(detection, certainty=certainty, attribution=attribution, evidence=(*detection.evidence, *extra))
     return Candidate(detection=detection, sentence=sentence, at=points[0], notes=notes)
 
 
-def attribute(document: Document, sentence: Sentence) -> tuple[Attribution | None, bool, Evidence | None]:
-    """Who is named as saying it, whether only weak sources do, and the words."""
+def attribute(
+    document: Document, sentence: Sentence, *, but: list[int]
+) -> tuple[Attribution | None, bool, Evidence | None]:
+    """Who is named as saying it, whether only weak sources do, and the words. What stands at *but* tells nothing of itself."""
     sayings = sentence.of("saying")
-    sources = [(name, mark) for name in SOURCES for mark in sentence.of(name)]
+    sources = [(name, mark) for name in SOURCES for mark in sentence.of(name) if mark.start not in but]
     if not sources or not sayings:
         return None, False, None
     chosen = []

@@ -140,7 +140,9 @@ def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[
     return [
         count
         for count in counted
-        if count is nearest or (count.start < anchor.start) == before or _notes(sentence, count) & {"subset", "earlier", "withdrawn"}
+        if count is nearest
+        or (count.start < anchor.start) == before
+        or _notes(sentence, count) & {"subset", "earlier", "withdrawn"}
     ]
 
 

@@ -110,7 +110,10 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     if _is_somebody_elses(sentence, reading):
         return "other_office"
     owned = {
-        mark.end + step for mark in sentence.of("genitive") for step in range(_OWNER_REACH) if mark.start == reading.target.end
+        mark.end + step
+        for mark in sentence.of("genitive")
+        for step in range(_OWNER_REACH)
+        if mark.start == reading.target.end
     }
     if any(mark.start in owned for mark in sentence.of("organisation")):
         return "other_office"
@@ -154,7 +157,9 @@ def _distance(sentence: Sentence, span: Span, verb: Span) -> float:
     return min(costs)
 
 
-def _country(document: Document, sentence: Sentence, target: Span) -> tuple[str | None, PlaceMark | None, Sentence | None]:
+def _country(
+    document: Document, sentence: Sentence, target: Span
+) -> tuple[str | None, PlaceMark | None, Sentence | None]:
     """The adjective or name beside the office, else what the sentence and the article say."""
     beside = [
         place for place in sentence.places

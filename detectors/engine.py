@@ -156,7 +156,9 @@ class Engine:
             document=document, language=spoken or language, candidates=tuple(candidates), detections=tuple(detections)
         )
 
-    def _document(self, fields: Mapping[str, str], spoken: str | None, tongue: Tongue | None, published: object) -> Document:
+    def _document(
+        self, fields: Mapping[str, str], spoken: str | None, tongue: Tongue | None, published: object
+    ) -> Document:
         sentences: list[Sentence] = []
         abbreviations = frozenset(tongue.settings.abbreviations) if tongue else frozenset()
         for name, text in fields.items():
@@ -206,7 +208,9 @@ def read(engine: Engine, article: Article) -> Reading:
         fields, language=article.language, published=article.published_at or article.seen_at, article=article
     )
     detections = tuple(
-        replace(d, country=article.country, country_guessed=True) if d.country is None and article.country and not d.denied else d
+        replace(d, country=article.country, country_guessed=True)
+        if d.country is None and article.country and not d.denied
+        else d
         for d in found.detections
     )
     detections = tuple(replace(d, sentence=_sentence(found.document, d)) for d in detections)

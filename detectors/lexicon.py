@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from detectors.tokens import Sentence
 
 REMEMBERED_WORDS: Final = 50_000
-_CLAUSE_OPENERS: Final = frozenset({"und", "oder", "sowie", "als", "wie", "weil", "dass", "nachdem", "bevor", "aber"})  # only German has them
+_CLAUSE_OPENERS: Final = frozenset(
+    {"und", "oder", "sowie", "als", "wie", "weil", "dass", "nachdem", "bevor", "aber"}
+)  # only German has them
 SCOPE: Final = "scope:"  # classes made of scope cues: scope:negated:forward
 
 
@@ -30,7 +32,18 @@ _FAMILY: Final = {
             ("authority", "media", "witness", "unnamed", "party"),
             ("government", "head", "office", "sport_office"),
             ("dismissing", "resigning", "toppling", "no_confidence"),
-            ("dead", "dead_many", "toll", "dying", "dying_plain", "killing", "slaying", "corpses", "injured", "missing"),
+            (
+                "dead",
+                "dead_many",
+                "toll",
+                "dying",
+                "dying_plain",
+                "killing",
+                "slaying",
+                "corpses",
+                "injured",
+                "missing",
+            ),
         )
     )
     for name in names
@@ -159,7 +172,8 @@ class Lexicon:
             stop = min(at + part.gap + 1, len(texts))
             place = at
             while place < stop and not (
-                part.fits(texts[place], lows[place], self.numbers) and (not part.final or _ends_clause(texts, lows, place))
+                part.fits(texts[place], lows[place], self.numbers)
+                and (not part.final or _ends_clause(texts, lows, place))
             ):
                 if part.gap and lows[place] in ";:":
                     return None

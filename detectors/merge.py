@@ -41,7 +41,9 @@ def _deaths(found: list[Candidate]) -> list[Detection]:
     for candidate in found:
         country = candidate.detection.country
         for group in groups:
-            same = any(other.detection.toll == candidate.detection.toll and not _is_plural(candidate) for other in group)
+            same = any(
+                other.detection.toll == candidate.detection.toll and not _is_plural(candidate) for other in group
+            )
             if same or country is None or group[0].detection.country in {None, country}:
                 group.append(candidate)
                 break
@@ -65,14 +67,20 @@ def _one_toll(group: list[Candidate]) -> Detection:
     also: dict[Toll, Certainty] = {}
     for candidate in current:
         toll = candidate.detection.toll
-        if toll is None or toll == main.detection.toll or "plural" in candidate.notes or _covers(toll, main.detection.toll):
+        if (
+            toll is None
+            or toll == main.detection.toll
+            or "plural" in candidate.notes
+            or _covers(toll, main.detection.toll)
+        ):
             continue
         if candidate.detection.certainty is Certainty.POSSIBLE and candidate not in counted:
             continue
         old = also.get(toll)
         if old is None or old.rank < candidate.detection.certainty.rank:
             also[toll] = candidate.detection.certainty
-    evidence = _joined_evidence([best, *(c for c in group if c is not best)])
+    told = {main.detection.toll, *also, withdrawn}
+    evidence = _joined_evidence([best, *(c for c in group if c is not best and c.detection.toll in told)])
     country = next((c.detection.country for c in [best, *group] if c.detection.country), None)
     return replace(
         best.detection,
@@ -171,6 +179,4 @@ def _others(found: list[Candidate]) -> list[Detection]:
     for candidate in found:
         detection = candidate.detection
         groups.setdefault((detection.type, detection.rule, detection.country), []).append(candidate)
-    return [
-        replace(group[0].detection, evidence=_joined_evidence(group)[:20]) for group in groups.values()
-    ]
+    return [replace(group[0].detection, evidence=_joined_evidence(group)[:20]) for group in groups.values()]

@@ -105,7 +105,9 @@ def _extend(
     for name, span in _spans(sentence, element.names):
         if end <= span.start <= end + element.gap:
             hit = True
-            yield from _extend(pattern, sentence, place + 1, (*parts, (name, span)), cost + gap_cost(sentence, end, span.start))
+            yield from _extend(
+                pattern, sentence, place + 1, (*parts, (name, span)), cost + gap_cost(sentence, end, span.start)
+            )
     if element.optional and not hit:
         yield from _extend(pattern, sentence, place + 1, parts, cost)
 

@@ -85,20 +85,20 @@ def _numbers(sentence: Sentence) -> list[Quantity]:
     found: list[Quantity] = []
     i, size = 0, len(sentence)
     while i < size:
-        mark = at.get(i)
+        here = at.get(i)
         digits = whole(sentence.texts[i]) if sentence.texts[i][0].isdigit() else None
-        if mark is not None and mark.name != "number":
-            values = mark.value or (None,)
+        if here is not None and here.name != "number":
+            values = here.value or (None,)
             low, high = values[0], values[-1]
-            approx = mark.name == "approximate"
+            approx = here.name == "approximate"
             found.append(
                 Quantity(
-                    i, mark.end, low, None if mark.name == "vague" else high,
-                    approx=approx, vague=mark.name != "approximate", bare=low or 0,
+                    i, here.end, low, None if here.name == "vague" else high,
+                    approx=approx, vague=not approx, bare=low or 0,
                 )
             )  # fmt: skip
-            i = mark.end
-        elif mark is not None or digits is not None:
+            i = here.end
+        elif here is not None or digits is not None:
             end, value = _compose(sentence, i, at, joints)
             if 0 <= value <= BIGGEST:
                 found.append(Quantity(i, end, value, value, bare=value))
@@ -236,14 +236,14 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
         return None
     if any(mark.start == end for mark in sentence.of("aged")) and not quantity.article:
         return replace(quantity, min=1, max=1, bare=1, article=True, head="people", head_at=end)
-    name = head.name if head else None
-    if name in {"unit", "things"}:
+    named = head.name if head else None
+    if named in {"unit", "things"}:
         return None
-    if name is None and (end < len(texts) and texts[end] in "%€$£:°" or _is_year(texts[quantity.start], quantity)):
+    if named is None and ((end < len(texts) and texts[end] in "%€$£:°") or _is_year(texts[quantity.start], quantity)):
         return None
     if quantity.start and texts[quantity.start - 1] in "€$£":
         return None
-    return replace(quantity, head=name, head_at=head.start if head else end)
+    return replace(quantity, head=named, head_at=head.start if head else end)
 
 
 def _is_year(text: str, quantity: Quantity) -> bool:

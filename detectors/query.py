@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 Hit = tuple["Sentence", int, int]
 _Node = Callable[["Document", "str | None"], list[Hit]]
-_LEXEME: Final = re.compile(r'\s+|(?P<open>\()|(?P<close>\))|(?P<phrase>"[^"]*")|(?P<field>[a-z]+):(?=\S)|(?P<word>[^\s()":]+)')
+_LEXEME: Final = re.compile(
+    r'\s+|(?P<open>\()|(?P<close>\))|(?P<phrase>"[^"]*")|(?P<field>[a-z]+):(?=\S)|(?P<word>[^\s()":]+)'
+)
 _NEAR: Final = re.compile(r"NEAR/(\d{1,3})")
 FIELDS: Final = ("title", "summary", "text")
 DEPTH_LIMIT: Final = 40
@@ -109,10 +111,16 @@ class Query:
             return node, positive
         if lexeme.kind == "field":
             if lexeme.text not in FIELDS:
-                raise ValueError(f"query, column {lexeme.column}: no field {lexeme.text!r}; there are {', '.join(FIELDS)}")
+                raise ValueError(
+                    f"query, column {lexeme.column}: no field {lexeme.text!r}; there are {', '.join(FIELDS)}"
+                )
             node, positive = self._atom()
             return _within(lexeme.text, node), positive
-        if lexeme.kind in {"word", "phrase"} and lexeme.text not in {"AND", "OR", "NOT"} and not _NEAR.fullmatch(lexeme.text):
+        if (
+            lexeme.kind in {"word", "phrase"}
+            and lexeme.text not in {"AND", "OR", "NOT"}
+            and not _NEAR.fullmatch(lexeme.text)
+        ):
             try:
                 return _phrase(Phrase.of(lexeme.text.strip('"'))), True
             except ValueError as error:
@@ -121,7 +129,9 @@ class Query:
         raise self._wrong("expected a word, a phrase or '('")
 
     def _takes(self, word: str) -> bool:
-        if self._at < len(self._lexemes) and self._lexemes[self._at] == _Lexeme("word", word, self._lexemes[self._at].column):
+        if self._at < len(self._lexemes) and self._lexemes[self._at] == _Lexeme(
+            "word", word, self._lexemes[self._at].column
+        ):
             self._at += 1
             return True
         return False

@@ -42,12 +42,19 @@ def run_tests(engine: Engine) -> list[TestResult]:
 
 def _run(engine: Engine, rule: str, number: int, test: RuleTestSettings) -> TestResult:
     result = scan(
-        engine, id=f"{rule}#{number}", title=test.title, text=test.text, language=test.language, published=test.published
+        engine,
+        id=f"{rule}#{number}",
+        title=test.title,
+        text=test.text,
+        language=test.language,
+        published=test.published,
     )
     found = tuple(event_json(event) for event in result.events if event.rule == rule)
     differences = [f"expected {len(test.expect)} events, found {len(found)}"] if len(found) != len(test.expect) else []
     for want, got in zip(test.expect, found, strict=False):
-        differences += [f"{key}: expected {value!r}, found {got.get(key)!r}" for key, value in want.items() if got.get(key) != value]
+        differences += [
+            f"{key}: expected {value!r}, found {got.get(key)!r}" for key, value in want.items() if got.get(key) != value
+        ]
     return TestResult(
         rule=rule,
         number=number,

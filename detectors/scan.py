@@ -87,18 +87,21 @@ def event_json(event: Detection) -> dict[str, Any]:
         shown |= {"min": event.toll.min, "max": event.toll.max, "approx": event.toll.approx}
         shown |= {"certainty": event.certainty.value, "country": event.country}
         shown["also"] = [
-            {"min": f.toll.min, "max": f.toll.max, "approx": f.toll.approx, "certainty": f.certainty.value} for f in event.also
+            {"min": f.toll.min, "max": f.toll.max, "approx": f.toll.approx, "certainty": f.certainty.value}
+            for f in event.also
         ]
     elif event.type == "foreign_troops":
-        shown |= {"from": [sender.code for sender in event.senders], "to": event.country, "certainty": event.certainty.value}
+        shown |= {
+            "from": [sender.code for sender in event.senders],
+            "to": event.country,
+            "certainty": event.certainty.value,
+        }
         shown["senders"] = [{"code": sender.code, "certainty": sender.certainty.value} for sender in event.senders]
     elif event.type == "government_dismissal":
         shown |= {"country": event.country, "kind": event.kind.value if event.kind else None}
         shown["certainty"] = event.certainty.value
     else:
         shown |= {"country": event.country, "certainty": event.certainty.value}
-    shown["evidence"] = [
-        {"field": e.field, "start": e.start, "end": e.end, "text": e.quote} for e in event.evidence
-    ]
+    shown["evidence"] = [{"field": e.field, "start": e.start, "end": e.end, "text": e.quote} for e in event.evidence]
     shown["rule"] = event.rule
     return shown

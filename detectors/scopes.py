@@ -70,7 +70,9 @@ def _from_elsewhere(document: Document, sentence: Sentence, found: dict[str, Cue
             if not name.startswith(SCOPE):
                 continue
             scope, reach = name.removeprefix(SCOPE).split(":")
-            if (reach == "document" and (opening or abs(at - here) <= 1)) or (reach == "around" and abs(at - here) <= 1):
+            if (reach == "document" and (opening or abs(at - here) <= 1)) or (
+                reach == "around" and abs(at - here) <= 1
+            ):
                 found.setdefault(scope, Cue(scope, other, marks[0]))
 
 
@@ -109,7 +111,9 @@ def clause(sentence: Sentence, at: int) -> tuple[int, int]:
 
 def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int | None:
     """A year in the clause that is not the year of publication makes it background."""
-    years = [i for i, text in enumerate(sentence.texts) if len(text) == 4 and text.isdigit() and 1800 <= int(text) <= 2100]
+    years = [
+        i for i, text in enumerate(sentence.texts) if len(text) == 4 and text.isdigit() and 1800 <= int(text) <= 2100
+    ]
     for at in years:
         if document.published is not None and int(sentence.texts[at]) >= document.published.year:
             continue

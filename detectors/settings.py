@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import Self
 
-from tocsin.records import Certainty, Severity  # noqa: TC001  pydantic reads the annotations at run time
+from tocsin.records import Certainty, Severity
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]

@@ -7,7 +7,8 @@ lexicons and place names see the parts that languages glue together.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ class Sentence:
     starts: list[int]
     ends: list[int]
     paragraph: int = 0
-    marks: dict[str, list[Mark]] = field(default_factory=dict)
-    places: list[PlaceMark] = field(default_factory=list)
-    quantities: list[Quantity] = field(default_factory=list)
+    marks: dict[str, list[Mark]] = dataclasses.field(default_factory=dict)
+    places: list[PlaceMark] = dataclasses.field(default_factory=list)
+    quantities: list[Quantity] = dataclasses.field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -24,6 +24,7 @@ ALLIANCES: Final = frozenset({"NATO", "UN", "AU", "ECOWAS", "EU", "GCC", "CSTO",
 _SEATS: Final = {"EU": "BE", "NATO": "BE", "AU": "ET"}  # whose capital then stands for the alliance
 _MOVES: Final = ("sending", "arriving", "sending_of", "reinforcing", "mandating")
 _ORIGIN_REACH: Final = 3
+_CAPITAL_COST: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,18 +33,22 @@ class _Actor:
     alliance: bool
     start: int
     end: int
+    sentence: Sentence | None = None
 
 
 def find(document: Document, rule: Rule) -> Iterator[Candidate]:
-    """One candidate a sentence that tells of a movement."""
+    """One candidate a sentence that tells of a movement; where none is named, it goes where the one before went."""
+    before: str | None = None
     for sentence in document.sentences:
         found = [match for pattern in rule.patterns for match in matches(pattern, sentence)
                  if not pattern.languages or document.language in pattern.languages]  # fmt: skip
         if found:
-            yield _candidate(document, rule, sentence, min(found, key=lambda match: match.cost))
+            candidate = _candidate(document, rule, sentence, min(found, key=lambda match: match.cost), before)
+            before = candidate.detection.country if candidate.rejected is None else before
+            yield candidate
 
 
-def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match) -> Candidate:
+def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match, before: str | None) -> Candidate:
     move = match.part(*_MOVES) or match.parts[0][1]  # a mere option: forces, place
     forces = match.part("forces", "actor_forces") or match.parts[0][1]
     target = _target(document, sentence, move.start, forces.start)
@@ -62,10 +67,12 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match)
         if not 0 <= forces.start - named.end <= _ORIGIN_REACH:
             to, senders = named.code, [actor for actor in senders if actor.alliance]
     guessed = False
+    if sentence.of("these_states"):
+        senders = [*senders, *_states_before(document, sentence, to)]
     if not senders:
         senders, guessed = _elsewhere(document, sentence, to), True
     if to is None:
-        to = _place_elsewhere(document, sentence, {actor.code for actor in senders if not actor.alliance})
+        to = before or _place_elsewhere(document, sentence, {actor.code for actor in senders if not actor.alliance})
     evidence = [
         document.evidence(sentence, forces.start, forces.end, "troops"),
         document.evidence(sentence, move.start, move.end, "movement"),
@@ -73,7 +80,10 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match)
     if target is not None:
         evidence.append(document.evidence(sentence, target.start, target.end, "to"))
     if not guessed:
-        evidence += [document.evidence(sentence, actor.start, actor.end, f"from:{actor.code}") for actor in senders]
+        evidence += [
+            document.evidence(actor.sentence or sentence, actor.start, actor.end, f"from:{actor.code}")
+            for actor in senders
+        ]
     detection = Detection(
         type=rule.settings.type,
         certainty=Certainty.CONFIRMED,
@@ -118,7 +128,11 @@ def _reason_against(detection: Detection, *, has_border: bool, guessed: bool) ->
 def _target(document: Document, sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
     """The receiving place: after a preposition of direction and nearest to the movement; adjectives only before `capital` and the like."""
     del document
-    names = [place for place in sentence.places if place.kind not in {ADJECTIVE, INSTITUTION} or _is_located_adjective(sentence, place)]
+    names = [
+        place
+        for place in sentence.places
+        if place.kind not in {ADJECTIVE, INSTITUTION} or _is_located_adjective(sentence, place)
+    ]
     sources = _origins(sentence)
     names = [place for place in names if place not in sources]
     entered = [
@@ -127,13 +141,19 @@ def _target(document: Document, sentence: Sentence, move: int, forces: int) -> P
     ]  # fmt: skip
     into = [place for place in names if place.into and not _is_speaking(sentence, place)]
     if into:
-        return min(into, key=lambda place: min(abs(place.start - move), abs(place.start - forces)))
+        return min(into, key=lambda place: _farness(place, move, forces))
     if entered:
         return entered[0]
     located = [place for place in names if place.located and not _is_speaking(sentence, place)]
     if located:
-        return min(located, key=lambda place: min(abs(place.start - move), abs(place.start - forces)))
+        return min(located, key=lambda place: _farness(place, move, forces))
     return None
+
+
+def _farness(place: PlaceMark, move: int, forces: int) -> tuple[int, bool]:
+    """`In Paris schließt man … nicht aus`: a capital is often only where somebody speaks."""
+    apart = min(abs(place.start - move), abs(place.start - forces))
+    return apart + (_CAPITAL_COST if place.kind == CAPITAL else 0), place.start < move
 
 
 def _origins(sentence: Sentence) -> list[PlaceMark]:
@@ -145,8 +165,10 @@ def _origins(sentence: Sentence) -> list[PlaceMark]:
         beside = any(
             0 <= mark.start - forces.end <= _ORIGIN_REACH for mark in prepositions for forces in sentence.of("forces")
         )
-        joined = bool(found) and 1 <= place.start - found[-1].end <= 2 and all(
-            i in joints or sentence.texts[i] == "," for i in range(found[-1].end, place.start)
+        joined = (
+            bool(found)
+            and 1 <= place.start - found[-1].end <= 2
+            and all(i in joints or sentence.texts[i] == "," for i in range(found[-1].end, place.start))
         )
         if beside or joined:
             found.append(place)
@@ -189,7 +211,9 @@ def _senders(document: Document, sentence: Sentence, target: PlaceMark | None, f
             continue
         if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
             continue
-        if _is_source(sentence, place) or (target is not None and place.kind == ADJECTIVE and place.start == target.end):
+        if _is_source(sentence, place) or (
+            target is not None and place.kind == ADJECTIVE and place.start == target.end
+        ):
             continue
         if askers and place.start < askers[0].start and actors:
             continue
@@ -245,18 +269,32 @@ def _elsewhere(document: Document, sentence: Sentence, to: str | None) -> list[_
         if not other.of("forces", "sending", "sending_of"):
             continue
         actors = [
-            _Actor(name.removeprefix("actor:"), True, mark.start, mark.end)  # noqa: FBT003  beside its field's order
+            _Actor(name.removeprefix("actor:"), True, mark.start, mark.end)
             for name, marks in other.marks.items() if name.startswith("actor:") for mark in marks
         ]  # fmt: skip
         states = [
-            _Actor(document.resolve(p), False, p.start, p.end)  # noqa: FBT003  as above
+            _Actor(document.resolve(p), False, p.start, p.end)
             for p in other.places if document.resolve(p) != to and not p.located and not _is_source(other, p)
         ]  # fmt: skip
         if actors or states:
             return [*actors, *states]
     if document.home and document.home != to and sentence.of("authority", "own_forces"):
-        return [_Actor(document.home, False, 0, 1)]  # noqa: FBT003  as above
+        return [_Actor(document.home, False, 0, 1)]
     return []
+
+
+def _states_before(document: Document, sentence: Sentence, to: str | None) -> list[_Actor]:
+    """`Auch diese Staaten`: those that the sentence before has named."""
+    at = document.position(sentence)
+    if at == 0:
+        return []
+    other = document.sentences[at - 1]
+    named = [(document.resolve(place), place) for place in other.places]
+    return [
+        _Actor(code, alliance=False, start=place.start, end=place.end, sentence=other)
+        for code, place in named
+        if code != to
+    ]
 
 
 def _place_elsewhere(document: Document, sentence: Sentence, states: set[str]) -> str | None:

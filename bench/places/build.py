@@ -26,44 +26,75 @@ HOME = {
     "en": {"GB", "IE", "NZ", "ZA", "KE", "NG", "IN"},
     "ru": {"RU", "BY", "KZ", "KG", "UA"},
     "fr": {"FR", "BE", "ML", "SN", "BF", "NE"},
-    "es": {"ES", "MX", "CO", "AR", "PE", "VE", "CL", "EC", "GT", "CU", "BO", "DO", "HN", "PY", "SV", "NI", "CR", "PA", "UY"},
-    "uk": {"UA"}, "it": {"IT"}, "pt": {"PT", "BR", "MZ", "AO"}, "tr": {"TR"}, "pl": {"PL"}, "ar": {"IQ", "SY", "SD", "EG", "YE", "LY", "LB", "PS", "SA"},
+    "es": {
+        "ES",
+        "MX",
+        "CO",
+        "AR",
+        "PE",
+        "VE",
+        "CL",
+        "EC",
+        "GT",
+        "CU",
+        "BO",
+        "DO",
+        "HN",
+        "PY",
+        "SV",
+        "NI",
+        "CR",
+        "PA",
+        "UY",
+    },
+    "uk": {"UA"},
+    "it": {"IT"},
+    "pt": {"PT", "BR", "MZ", "AO"},
+    "tr": {"TR"},
+    "pl": {"PL"},
+    "ar": {"IQ", "SY", "SD", "EG", "YE", "LY", "LB", "PS", "SA"},
 }
 ASCII = set("abcdefghijklmnopqrstuvwxyz -'")
 ALPHABETS = {
-    "en": ASCII, "de": ASCII | set("äöüß"), "fr": ASCII | set("àâæçéèêëîïôœùûüÿ"), "es": ASCII | set("áéíñóúü"), "it": ASCII | set("àèéìòù"),
-    "pt": ASCII | set("áâãàçéêíóôõú"), "tr": ASCII | set("çğıöşüâî"), "pl": ASCII | set("ąćęłńóśźż"),
+    "en": ASCII,
+    "de": ASCII | set("äöüß"),
+    "fr": ASCII | set("àâæçéèêëîïôœùûüÿ"),
+    "es": ASCII | set("áéíñóúü"),
+    "it": ASCII | set("àèéìòù"),
+    "pt": ASCII | set("áâãàçéêíóôõú"),
+    "tr": ASCII | set("çğıöşüâî"),
+    "pl": ASCII | set("ąćęłńóśźż"),
 }
 SKIP_TERRITORIES = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
 CITY, TOWN_ABROAD, TOWN_HOME = 400_000, 80_000, 15_000
 FOREIGN_LETTERS = {"ru": set("іїєґўқғүұһәөњљћђџјѕќѓ'’"), "uk": set("ыэёъўқғүұһәөњљћђџјѕќѓ")}
-MEANS_SOMETHING_ELSE = set(  # towns whose name is a common word or a surname in one of the languages
-    """Police Reading Nice Mobile Bath Orange Man March Split Essen Halle Hamm Hof Regen Singen Lage Bar Most Tours Sale Salé Sens Angers Bari Parma Of Ali Same
-    Pune Tema Moers Marl Lehrte Weiden Baden Wesel Rom Laval Male Victoria Union Date Mission Independence Liberty Enterprise Imperial Central
-    Best Hilden Unna Buxtehude Sitten Trier Un Le La Los San Santa Union Progreso Libertad Florida Esperanza Paz Guerra Reforma Cruz Soledad Palma Colón
-    Bello Ocho Tres Jackson Clinton Lincoln Johnson Davis Warren Douglas Nelson Wilson Taylor Anderson Franklin Jefferson Hamilton Houston Austin
-    Paterson Norman Eugene Sterling Garland Carson Allen Irving Gary Sandy Dothan Newton Kent Auburn Hayward Salem Troy Florence Sydney Surprise
-    Chester Rugby Derby Hull Deal Sandwich Crosby Poole Stein Burg Haar Rath Werne Wedel Wels Baar Horn Wald Spa Mons Ans Huy Genk Mol Geel Halle Gent
-    Marl Kleve Goch Zug Mali Moral Bor Ruma Don Dom Mira Lima Loja Ica Ambo Bo Ho Wa Toledo Roman Batman Van Ordu Bolu Siirt Ağrı Usak Maria
-    Santiago Mercedes Carolina Adrian Vladimir Valence Nancy Vienne Bourges Castres Romans Sucre Potosí Trinidad Santo Domingo Leon León Córdoba Merida Mérida
-    Lugo Zamora Cartagena Granada Guadalupe Moreno Castro Rivera Ocaña Avila Durango Cancún Delicias Buenaventura Sincelejo Montería
-    Кола Мир Орёл Орел Шахты Тыва Армия Лиски Сестра Владимир Энгельс Королёв Пушкин Пушкино Киров Калинин Жуковский Димитров Чехов Каменка Победа Советск
-    Ступино Химки Губкин Кировск Белая Красный Новая Минск-2 Волга Буй Луга Дно Юг Бор Отец Ровно
-    Can Ana Are Ban Bin But Car Di Do Ed Ha Hu Ji Ka Lo Me Mu Ne Ni No Oda Pa Pie Ra Sa Se Si So Su Ta To Tu Ur Wu Ya Yu Za
-    Messina Bergamo Manila Rust Bruck Brugg Wien Cher Alto Alta Real Campo Monte Villa Casa Punto Arena Talca Osorno Angol Penco Lota
-    Central Park Hope King Prince Bishop Price Young Long Rich Moore Ware Bell Media Normal Peru Cuba Lebanon Paris Athens Rome Naples Corona Vista Sun
-    Homs Hama Kut Hit Ana Rania Sur Saham Amal Salam Najaf Dora Nova Ponte Santos Barreiras Vitória Serra Salvador Natal Franca Bauru Marco Lagos Porto Faro Beja
-    Norden Ende Nord Sud Est Ouest Centre Centro Marche Mitte Wetter Waren Landes Paul David Kennedy Montana Para Justicia Constitución Universidad Isabel
-    Federal Palacio George Cota Mayo Norte Honda Lobos Alba Estrella Azul Valle Castilla Cortes Pacífico Atlántico Atlantico Frontera Independencia Fundación
-    Pueblo Bale Como Morena Duma Pesto Kantons Kanton Gare Croix Fontaine Forest Golfe Jambes Visé Carrefour Toyota Manche Charlotte Bellevue Landstraße Dabei
-    Windsor Hollywood Bethlehem Latina Cuenca Palau Amazonas Magdalena Herrera García Garcia Pérez Perez Morales Suárez Suarez Garzón Garzon Maldonado Maryland Ajax
-    Atlantique Sahel Avon Madison Concordia Cambridge Alexander Nur Bald Damit Rund Kurz Ehe Ei Tod Toten Opfer Soldaten Armee Brand Feuer Sturm Berg Bach Burg Dorf
-    Александр Александра Константина Константин Иванов Иваново Николаев Метро Московский Московское Джордж Ломоносов Приволжский Александровский Александровское
-    Питер Дума Раша Маша Мария Роман Антон Победа Май Мая Том Дом Уда Ура Мама Ван Али Бар Рим-2 Банда Буря Река Город Центр Север Юг Запад Восток
-    Feira Praia Maia Moura Silves Belém Barcelos""".split()
-)
-KEEP = {"Rom", "Wien", "Manila", "Paris", "Lagos", "Porto", "Sydney", "Santiago", "Lima", "Santo Domingo", "Homs", "Toledo", "Male"}
-KEEP_IN = {("de", "Rom"): "IT", ("en", "Rome"): "IT", ("en", "Athens"): "GR", ("de", "Halle"): "DE", ("en", "Sydney"): "AU", ("en", "Houston"): "US", ("en", "Austin"): "US"}
+MEANS_SOMETHING_ELSE = {
+    line for line in (HERE / "words.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"
+}
+KEEP = {
+    "Rom",
+    "Wien",
+    "Manila",
+    "Paris",
+    "Lagos",
+    "Porto",
+    "Sydney",
+    "Santiago",
+    "Lima",
+    "Santo Domingo",
+    "Homs",
+    "Toledo",
+    "Male",
+}
+KEEP_IN = {
+    ("de", "Rom"): "IT",
+    ("en", "Rome"): "IT",
+    ("en", "Athens"): "GR",
+    ("de", "Halle"): "DE",
+    ("en", "Sydney"): "AU",
+    ("en", "Houston"): "US",
+    ("en", "Austin"): "US",
+}
 
 
 def plain(text: str) -> str:
@@ -80,7 +111,9 @@ def script_of(name: str) -> str:
 
 def fits(name: str, language: str) -> bool:
     wanted = "CYRILLIC" if language in CYRILLIC else "ARABIC" if language in ARABIC else "LATIN"
-    return all(not c.isalpha() or unicodedata.name(c, "").startswith(wanted) for c in name) and script_of(name) == wanted
+    return (
+        all(not c.isalpha() or unicodedata.name(c, "").startswith(wanted) for c in name) and script_of(name) == wanted
+    )
 
 
 def cases_ru(word: str) -> list[str]:
@@ -169,7 +202,11 @@ def forms(name: str, language: str) -> set[str]:
     if len(words) == 1:
         return set(each[0])
     least = min(len(e) for e in each)
-    return {name} | {" ".join(e[i] for e in each) for i in range(least)} | {" ".join([*words[:-1], form]) for form in each[-1]}
+    return (
+        {name}
+        | {" ".join(e[i] for e in each) for i in range(least)}
+        | {" ".join([*words[:-1], form]) for form in each[-1]}
+    )
 
 
 def main() -> None:
@@ -180,8 +217,16 @@ def main() -> None:
     if len(sys.argv) > 1:
         data = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         subdivisions = data["subdivisions"]["localeDisplayNames"]["subdivisions"]
-    rows = [line.split("|") for line in (HERE / "demonyms.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
-    extra = [line.split("|") for line in (HERE / "names.txt").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    rows = [
+        line.split("|")
+        for line in (HERE / "demonyms.txt").read_text(encoding="utf-8").splitlines()
+        if line and line[0] != "#"
+    ]
+    extra = [
+        line.split("|")
+        for line in (HERE / "names.txt").read_text(encoding="utf-8").splitlines()
+        if line and line[0] != "#"
+    ]
     for language in LANGUAGES:
         found: dict[str, dict[str, tuple[int, str]]] = defaultdict(dict)  # name -> code -> (weight, kind)
 
@@ -212,13 +257,24 @@ def main() -> None:
             adjectives = [word.replace("_", " ") for row in rows for word in row[1].replace("\\ ", "_").split()]
             for code, name in subdivisions.items():
                 country = code[:2].upper()
-                name = re.sub(r" (Province|Region|District|State|County|Governorate|Department|Parish|Municipality|Prefecture|Oblast|Krai)$", "", name)
+                name = re.sub(
+                    r" (Province|Region|District|State|County|Governorate|Department|Parish|Municipality|Prefecture|Oblast|Krai)$",
+                    "",
+                    name,
+                )
                 us = country == "US"
                 if any(name.startswith(a.rstrip("*")) and len(name) - len(a.rstrip("*")) < 3 for a in adjectives):
                     continue
-                if len(name) < 4 or country in {"GB", "SI", "MT", "LV", "MK", "UG", "FI", "LT", "IS", "BS"} or name in MEANS_SOMETHING_ELSE:
+                if (
+                    len(name) < 4
+                    or country in {"GB", "SI", "MT", "LV", "MK", "UG", "FI", "LT", "IS", "BS"}
+                    or name in MEANS_SOMETHING_ELSE
+                ):
                     continue
-                if any(ch.isdigit() for ch in name) or re.search(r"^(North|South|East|West|Central|Upper|Northern|Southern|Eastern|Western|Capital|Center|Metropolitan|National)", name):
+                if any(ch.isdigit() for ch in name) or re.search(
+                    r"^(North|South|East|West|Central|Upper|Northern|Southern|Eastern|Western|Capital|Center|Metropolitan|National)",
+                    name,
+                ):
                     if not us:
                         continue
                 for part in {name, plain(name)}:
@@ -226,7 +282,9 @@ def main() -> None:
                         add(part, country, "r" if us or language == "en" else "t", 600_000 if us else 300_000)
         for town in towns.get_cities().values():
             code, size = town["countrycode"], town["population"]
-            capital = (code, town["name"]) in capitals or (code, plain(town["name"])) in {(a, plain(b)) for a, b in capitals if a == code}
+            capital = (code, town["name"]) in capitals or (code, plain(town["name"])) in {
+                (a, plain(b)) for a, b in capitals if a == code
+            }
             if not capital and size < (TOWN_HOME if code in HOME[language] else TOWN_ABROAD):
                 continue
             names = {town["name"], plain(town["name"])} if language not in CYRILLIC | ARABIC else set()
@@ -235,19 +293,36 @@ def main() -> None:
                 names |= {
                     n
                     for n in town["alternatenames"]
-                    if fits(n, language) and n[0].isupper() | (language == "ar") and not n.isupper() and not bad & set(n.lower()) and n.count(" ") < 3
+                    if fits(n, language)
+                    and n[0].isupper() | (language == "ar")
+                    and not n.isupper()
+                    and not bad & set(n.lower())
+                    and n.count(" ") < 3
                     and (language not in ALPHABETS or set(n.lower()) <= ALPHABETS[language])
                 }
             for name in names:
                 kept = KEEP_IN.get((language, name)) == code
-                if not kept and (len(name) < (3 if capital else 4) or (name in MEANS_SOMETHING_ELSE and not (name in KEEP and capital))):
+                if not kept and (
+                    len(name) < (3 if capital else 4)
+                    or (name in MEANS_SOMETHING_ELSE and not (name in KEEP and capital))
+                ):
                     continue
                 if any(ch in name for ch in "(),/0123456789"):
                     continue
                 own = name in (town["name"], plain(town["name"]))
                 weight = size if own or language in CYRILLIC | ARABIC else size // 4
                 inflect = language != "pl" or capital or code == "PL"
-                add(name, code, "k" if capital else "m" if size >= CITY and (own or size >= 2_000_000 or language in CYRILLIC | ARABIC) else "t", weight + (10**7 if capital else 0), inflect=inflect)
+                add(
+                    name,
+                    code,
+                    "k"
+                    if capital
+                    else "m"
+                    if size >= CITY and (own or size >= 2_000_000 or language in CYRILLIC | ARABIC)
+                    else "t",
+                    weight + (10**7 if capital else 0),
+                    inflect=inflect,
+                )
         lines = []
         for name, codes in sorted(found.items()):
             ranked = sorted(codes.items(), key=lambda item: -item[1][0])
