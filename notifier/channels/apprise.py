@@ -126,4 +126,6 @@ class _listening:  # noqa: N801 - a context manager, used like a function
         return self._heard
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("apprise").removeHandler(self._heard)
+        logger = logging.getLogger("apprise")
+        logger.removeHandler(self._heard)
+        logger.propagate = not logger.handlers  # other sends may still be listening
