@@ -145,7 +145,8 @@ def test_a_secret_of_the_configuration_is_masked_in_any_form_of_line() -> None:
     assert (line["event"], line["reason"], line["url"]) == ("sent ***", "535 ***: no", "ntfy/***")
 
 
-def test_talkative_libraries_are_capped_whatever_the_level() -> None:
+def test_talkative_libraries_are_capped_whatever_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("apprise"), "propagate", True)  # a send that still hangs holds it back
     stream = io.StringIO()
     logs.configure(stream=stream, level="debug")
 
