@@ -42,12 +42,12 @@ class Candidate:
 
 def judge(
     document: Document, rule: Rule, detection: Detection, sentence: Sentence, points: list[int], *,
-    notes: frozenset[str] = frozenset(), spare: frozenset[str] = frozenset(),
+    notes: frozenset[str] = frozenset(), needs: tuple[str, ...] = (),
 ) -> Candidate:  # fmt: skip
     """Let the scopes of *rule* take or weaken *detection*, and name who says it."""
     scopes = scopes_of(document, sentence, points)
     for scope in rule.settings.unless:
-        if scope in scopes and scope not in spare:
+        if scope in scopes:
             denied = scope in DENIALS and scope in rule.denials and detection.country is not None
             return Candidate(
                 detection=replace(detection, denied=denied, certainty=Certainty.CONFIRMED),
@@ -57,6 +57,8 @@ def judge(
                 cue=_shown(document, scopes[scope]),
                 notes=notes,
             )
+    if needs and not any(scope in scopes for scope in needs):
+        return Candidate(detection=detection, sentence=sentence, at=points[0], rejected="no_movement", notes=notes)
     attribution, weak, evidence = attribute(document, sentence, but=points)
     certainty = detection.certainty
     extra = [evidence] if evidence is not None else []

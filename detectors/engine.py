@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import TYPE_CHECKING, Final
 
-from ahocorasick_rs import AhoCorasick
 
 from detectors import deaths, dismissal, troops
 from detectors.candidates import Candidate, judge
@@ -15,6 +15,7 @@ from detectors.languages import language_of
 from detectors.lexicon import Lexicon
 from detectors.merge import merged
 from detectors.places import Gazetteer
+from detectors.prefilter import Prefilter
 from detectors.rules import Rule, compiled
 from detectors.settings import LexiconSettings, RuleFile, RuleSettings
 from detectors.tokens import fold, split
@@ -23,6 +24,7 @@ from tocsin.records import Article, Certainty, Detection, Mention, Reading, dige
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from detectors.tokens import Sentence
@@ -31,11 +33,8 @@ LEAD_CHARS: Final = 400
 TEXT_CHARS: Final = 40_000  # the news stands at the top; what is longer is a ticker or a dossier
 PLACE_FREE_HITS: Final = 40
 _FINDERS: Final = {"deaths": deaths.find, "foreign_troops": troops.find, "government_dismissal": dismissal.find}
-_TRIGGERS: Final = {
-    "deaths": deaths.ANCHORS,
-    "foreign_troops": ("forces", "actor_forces"),
-    "government_dismissal": ("dismissing", "resigning", "toppling", "no_confidence", "falling"),
-}
+_OPENING: Final = 12  # sentences from the top that are read closely when any sentence is
+_AROUND: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +103,27 @@ class Tongue:
         return Gazetteer(self.settings.language, self.settings)
 
     @cached_property
-    def prefilter(self) -> AhoCorasick:
-        """Letters without which no pattern rule can match."""
-        names = {name for rule in self._rules for name in _TRIGGERS.get(rule.settings.type, ())}
-        return AhoCorasick(sorted(self.lexicon.triggers(names)) or ["\x00"])
+    def prefilter(self) -> Prefilter:
+        """What sorts out most sentences by their letters."""
+        return Prefilter(self.lexicon, [pattern for rule in self._rules for pattern in rule.patterns])
 
-    def may_tell(self, text: str) -> bool:
-        """A quick look whether reading closely can find anything."""
-        return bool(self.prefilter.find_matches_as_indexes(text))
+    def sentences(self, fields: Mapping[str, str], hits: Mapping[str, list[tuple[int, int]]]) -> list[Sentence]:
+        """Cut the fields into sentences, and mark those that matter: the opening, and around every one that can match."""
+        found: list[Sentence] = []
+        hot: set[int] = set()
+        for name, text in fields.items():
+            some = list(
+                split(text, field=name, language=self.settings.language, abbreviations=self.lexicon.abbreviations)
+            )
+            if some and hits.get(name):
+                hot.update(len(found) + place for place in self.prefilter.hot(hits[name], some))
+            found += some
+        if hot:
+            near = {i for place in hot for i in range(place - _AROUND, place + _AROUND + 1)} | set(range(_OPENING))
+            for place in sorted(near):
+                if 0 <= place < len(found):
+                    annotate(found[place], self.lexicon, self.gazetteer)
+        return found
 
 
 class Engine:
@@ -125,22 +137,35 @@ class Engine:
         self._coded = tuple(rule for rule in self.rules if rule.function)
         self.tongues = {settings.language: Tongue(settings, self._patterned) for settings in config.lexicons}
         self._known = frozenset(self.tongues)
-        self._plain = LexiconSettings(language="xx")
 
     def examine(
-        self, fields: Mapping[str, str], *, language: str | None, published: object = None, article: Article | None = None,
-        closely: bool = False,
-    ) -> Examined:  # fmt: skip
-        """Read the fields (title, summary, text) as one text. *closely* reads even what the prefilter passes over."""
+        self,
+        fields: Mapping[str, str],
+        *,
+        language: str | None,
+        published: datetime | None = None,
+        article: Article | None = None,
+    ) -> Examined:
+        """Read the fields (title, summary, text) as one text."""
         fields = {name: text[:TEXT_CHARS] for name, text in fields.items() if text}
-        whole = "\n".join(fields.values())
-        spoken = language_of(whole, prior=language, known=self._known)
+        opening = (
+            "\n".join(fields.values())
+            if len(next(iter(fields.values()), "")) < LEAD_CHARS
+            else next(iter(fields.values()))
+        )
+        spoken = language_of(opening[:LEAD_CHARS], prior=language, known=self._known)
         tongue = self.tongues.get(spoken or "")
-        close = tongue is not None and (closely or tongue.may_tell(fold(whole, spoken or "")))
+        hits = (
+            {name: tongue.prefilter.hits(fold(text, spoken or "")) for name, text in fields.items()} if tongue else {}
+        )
+        bits = reduce(or_, (bit for found in hits.values() for _, bit in found), 0)
+        close = tongue is not None and tongue.prefilter.suffices(bits)
+        if not close and not self._worded and not self._coded:
+            return Examined(document=None, language=spoken or language, candidates=(), detections=())
         candidates: list[Candidate] = []
         document: Document | None = None
         if close or self._worded:
-            document = self._document(fields, spoken, tongue if close else None, published)
+            document = self._document(fields, spoken, tongue, published, hits if close else {})
         if close and document is not None:
             for rule in self._patterned:
                 if not rule.settings.languages or spoken in rule.settings.languages:
@@ -156,19 +181,24 @@ class Engine:
             document=document, language=spoken or language, candidates=tuple(candidates), detections=tuple(detections)
         )
 
+    @staticmethod
     def _document(
-        self, fields: Mapping[str, str], spoken: str | None, tongue: Tongue | None, published: object
+        fields: Mapping[str, str],
+        spoken: str | None,
+        tongue: Tongue | None,
+        published: datetime | None,
+        hits: Mapping[str, list[tuple[int, int]]],
     ) -> Document:
-        sentences: list[Sentence] = []
-        abbreviations = frozenset(tongue.settings.abbreviations) if tongue else frozenset()
-        for name, text in fields.items():
-            sentences += split(text, field=name, language=spoken or "", abbreviations=abbreviations)
         if tongue is not None:
-            for sentence in sentences:
-                annotate(sentence, tongue.lexicon, tongue.gazetteer)
+            sentences = tongue.sentences(fields, hits)
+        else:
+            sentences = [
+                sentence
+                for name, text in fields.items()
+                for sentence in split(text, field=name, language=spoken or "", abbreviations=frozenset())
+            ]
         home = tongue.settings.home if tongue else None
-        when = published if hasattr(published, "year") else None
-        return Document(language=spoken or "", home=home, sentences=sentences, fields=dict(fields), published=when)  # type: ignore[arg-type]  # hasattr does not narrow
+        return Document(language=spoken or "", home=home, sentences=sentences, fields=dict(fields), published=published)
 
     def _by_words(self, document: Document, spoken: str | None) -> Iterable[Candidate]:
         for rule in self._worded:
@@ -178,9 +208,10 @@ class Engine:
             if not found:
                 continue
             tongue = self.tongues.get(spoken or "")
-            if tongue is not None and not any(s.marks or s.places for s in document.sentences):
-                for sentence in document.sentences:
-                    annotate(sentence, tongue.lexicon, tongue.gazetteer)
+            if tongue is not None:
+                for sentence in document.neighbours(found[0][0], _OPENING):
+                    if not sentence.marks:
+                        annotate(sentence, tongue.lexicon, tongue.gazetteer)
             first, start, end = found[0]
             country, place, there = document.where(first, start)
             shown = [document.evidence(s, a, b, "words") for s, a, b in found[:PLACE_FREE_HITS]]

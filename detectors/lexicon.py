@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from detectors.tokens import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from detectors.settings import LexiconSettings
     from detectors.tokens import Sentence
@@ -104,6 +104,7 @@ class Lexicon:
         self._starts: dict[str, list[_Entry]] = {}
         self._endings: dict[str, list[_Entry]] = {}
         self._any_number: list[_Entry] = []
+        self._entries: dict[str, list[_Entry]] = {}
         self._known: dict[str, tuple[tuple[_Entry, ...], frozenset[str]]] = {}
         numbers = dict(settings.numbers)
         if settings.tens_and_units:
@@ -128,15 +129,25 @@ class Lexicon:
             for entry in entries:
                 self._add(f"actor:{code}", entry)
 
-    def triggers(self, names: Iterable[str]) -> set[str]:
-        """Letters one of which every text with a mark of these classes contains; for the prefilter."""
-        wanted = set(names)
-        found: set[str] = set()
-        for table in (self._exact, self._starts, self._endings):
-            for key, entries in table.items():
-                if any(entry.name in wanted and not entry.bars for entry in entries):
-                    found.add(key.lower())
-        return found
+    def scope_classes(self, scopes: Iterable[str]) -> list[str]:
+        """The classes of all cues of these scopes."""
+        wanted = set(scopes)
+        return [name for name in self._entries if name.startswith(SCOPE) and name.split(":")[1] in wanted]
+
+    def keys(self, names: Iterable[str]) -> Iterator[tuple[str, str, bool, bool]]:
+        """(class, letters, must open a word, must close a word): what every text with an entry of these classes contains."""
+        for name in names:
+            for entry in self._entries.get(name, ()):
+                parts = [part for part in (entry.first, *entry.rest) if not part.number]
+                longest = max(parts, key=_shortest_option, default=None)
+                if longest is None:
+                    continue
+                for word in longest.exact:
+                    yield name, word.lower(), not self.settings.clitics, True
+                for word in longest.starts:
+                    yield name, word.lower(), not self.settings.clitics, False
+                for word in longest.endings:
+                    yield name, word.lower(), False, True
 
     def mark(self, sentence: Sentence) -> None:
         """Find every class in *sentence*. A longer scope phrase hides the shorter one inside it; `pseudo` hides everything."""
@@ -217,6 +228,8 @@ class Lexicon:
         bars = text.startswith("!")
         parts = _parts(text.removeprefix("!"), self.language)
         entry = _Entry(name, parts[0], tuple(parts[1:]), value, bars)
+        if not bars:
+            self._entries.setdefault(name, []).append(entry)
         for key in parts[0].exact:
             self._exact.setdefault(key, []).append(entry)
         for key in parts[0].starts:
@@ -227,6 +240,10 @@ class Lexicon:
             self._any_number.append(entry)
             for key in self.numbers:
                 self._exact.setdefault(key, []).append(entry)
+
+
+def _shortest_option(part: _Part) -> int:
+    return min((len(word) for word in (*part.exact, *part.starts, *part.endings)), default=0)
 
 
 def _ends_clause(texts: list[str], lows: list[str], place: int) -> bool:

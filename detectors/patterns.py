@@ -47,6 +47,7 @@ class Pattern:
     cost: float
     means: str
     languages: tuple[str, ...]
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +63,9 @@ class Match:
         return next((span for name, span in self.parts if name in names), None)
 
 
-def parse(text: str, *, cost: float = 0, means: str, languages: tuple[str, ...] = ()) -> Pattern:
+def parse(
+    text: str, *, cost: float = 0, means: str, languages: tuple[str, ...] = (), needs: tuple[str, ...] = ()
+) -> Pattern:
     """Compile one `find:` line.
 
     Raises:
@@ -84,7 +87,7 @@ def parse(text: str, *, cost: float = 0, means: str, languages: tuple[str, ...] 
         gap = 0
     if not elements or gap:
         raise ValueError(f"column {len(text) + 1}: a class is missing at the end")
-    return Pattern(tuple(elements), cost, means, languages)
+    return Pattern(tuple(elements), cost, means, languages, needs)
 
 
 def matches(pattern: Pattern, sentence: Sentence) -> Iterator[Match]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COUNTRY, CAPITAL, CITY, TOWN, REGION, ADJECTIVE, INSTITUTION = "ckmtrai"
 _LONGEST_ENDING: Final = 16
 _SHORTEST_START: Final = 2
+REMEMBERED_WORDS: Final = 50_000
 _SKIPPED_WORDS: Final = 3
 
 
@@ -70,6 +71,7 @@ class Gazetteer:
                     self._own_names.setdefault(first, []).append((tuple(texts[1:]), (code,), ADJECTIVE))
         self._genitive_s = language == "de"
         self._clitics = settings.clitics
+        self._no_places: set[str] = set()
 
     def mark(self, sentence: Sentence) -> list[PlaceMark]:
         """Find the places of *sentence*, the longest name first."""
@@ -112,7 +114,7 @@ class Gazetteer:
 
     def _at(self, sentence: Sentence, i: int) -> tuple[int, tuple[str, ...], str] | None:
         text, low = sentence.texts[i], sentence.lows[i]
-        if not text[0].isalpha():
+        if text in self._no_places or not text[0].isalpha():
             return None
         best: tuple[int, tuple[str, ...], str] | None = None
         forms = [text]
@@ -138,6 +140,10 @@ class Gazetteer:
                     if self.language == "en" and not text[0].isupper():
                         return None
                     return i + 1, (start[0],), start[1]
+        if not any(form in table for form in forms for table in (self._own_names, self._names)):
+            if len(self._no_places) >= REMEMBERED_WORDS:
+                self._no_places.clear()
+            self._no_places.add(text)
         return None
 
 

@@ -43,7 +43,9 @@ def compiled(settings: RuleSettings, *, file: str = "") -> Rule:
         return Rule(
             settings,
             patterns=tuple(
-                patterns.parse(p.find, cost=p.cost, means=p.means or settings.type, languages=p.languages)
+                patterns.parse(
+                    p.find, cost=p.cost, means=p.means or settings.type, languages=p.languages, needs=p.needs
+                )
                 for p in settings.patterns
             ),
             keywords=Keywords(settings.keywords) if settings.keywords else None,

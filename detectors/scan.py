@@ -43,7 +43,7 @@ def scan(
 ) -> ScanResult:  # fmt: skip
     """Read one text by every rule but the level-four ones, which need a whole article."""
     when = _instant(published) if isinstance(published, str) else published
-    found = engine.examine({"title": title, "text": text}, language=language, published=when, closely=True)
+    found = engine.examine({"title": title, "text": text}, language=language, published=when)
     return ScanResult(
         id=id,
         language=found.language,

@@ -39,12 +39,13 @@ class PatternSettings(_Settings):
     """One order of lexicon classes that makes a candidate, as `count ~3 dead`; see docs/detection.md for the grammar.
 
     The cheapest pattern (words in the gaps + `cost`) gets a count. `means` other than the rule's type takes the count away
-    from it: `count ~8 injured` with `means: injured`.
+    from it: `count ~8 injured` with `means: injured`. With `needs`, one of these scopes must cover the match.
     """
 
     find: Word
     cost: Annotated[float, Field(ge=0, le=100)] = 0
     means: str | None = None
+    needs: tuple[Scope, ...] = ()
     languages: tuple[Language, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
@@ -101,9 +101,7 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
     points = [move.start, forces.start]
     if isinstance(move, Mark) and move.tail:
         points.append(move.tail[0])
-    judged = judge(document, rule, detection, sentence, points)
-    if judged.rejected is None and match.part(*_MOVES) is None and judged.detection.certainty is not Certainty.POSSIBLE:
-        return replace(judged, rejected="no_movement")
+    judged = judge(document, rule, detection, sentence, points, needs=match.pattern.needs)
     if judged.rejected is None:
         reason = _reason_against(detection, has_border=bool(border), guessed=guessed)
         if reason:
