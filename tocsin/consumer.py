@@ -6,15 +6,17 @@ the others go on; a record that takes the whole process with it is set aside at 
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from tocsin import metrics
-from tocsin.errors import Fenced, SetAside, Stop, StoreUnavailable
+from tocsin.errors import SetAside, Stop, StoreUnavailable, TryLater
 from tocsin.records import DeadLetter, digest
 from tocsin.store.tx import Tx
 
@@ -55,7 +57,8 @@ async def consume(
     """Work through *topic* for ever, in order; call *beat* at each turn, at least every `IDLE_S` when all is well.
 
     *work* turns records into one unit each; what a unit raises sets that record aside, unless it is `TryLater` or
-    `Stop`. Nothing is remembered here: after a crash the loop goes on from the cursor in the store.
+    `Stop`. What ends the loop by one of those, or by a cancellation, is not held against the record. Nothing is
+    remembered here: after a crash the loop goes on from the cursor in the store.
     """
     position = await stream.position(group, topic)
     singly = 0
@@ -66,26 +69,27 @@ async def consume(
         if not records:
             continue
         starts = 1
-        if first or singly:
+        noted = first or singly > 0
+        if noted:
             note = partial(_note_attempt, group=group, topic=topic, position=position)
             starts = await _persist(store, clock, note)
             if first and starts > 1:
                 singly, first = batch, False
                 records = records[:1]
             first, singly = False, max(0, singly - 1)
-        to = records[-1].offset + 1
-        if starts >= STARTS:
-            units: Sequence[Unit] = [partial(_died, clock=clock, group=group, record=records[0])]
-        else:
-            units = await _prepared(records, work=work, clock=clock, group=group)
         try:
-            await _persist(store, clock, partial(_whole, units=units, group=group, topic=topic, expect=position, to=to))
-        except (Fenced, Stop):
+            if starts >= STARTS:
+                units: Sequence[Unit] = [partial(_died, clock=clock, group=group, record=records[0])]
+            else:
+                units = await _prepared(records, work=work, clock=clock, group=group)
+            await _put(records, units, store=store, clock=clock, group=group, start=position)
+        except (TryLater, Stop, asyncio.CancelledError):
+            if noted:
+                withdraw = partial(_withdraw_attempt, group=group, topic=topic, position=position)
+                with suppress(StoreUnavailable):
+                    await store.write(withdraw)
             raise
-        except Exception as error:  # noqa: BLE001 — the record's bulkhead: one by one, so that only the bad one is set aside
-            log.warning("batch taken apart", group=group, topic=topic, records=len(records), reason=repr(error))
-            await _one_by_one(records, units, store=store, clock=clock, group=group, start=position)
-        position = to
+        position = records[-1].offset + 1
 
 
 async def run_timers(
@@ -119,7 +123,7 @@ async def _fire(timer: Timer, *, store: Store, clock: Clock, handle: Callable[[T
 
     try:
         await _persist(store, clock, unit)
-    except Stop:
+    except (TryLater, Stop):
         raise
     except Exception:  # the record's bulkhead: a timer that cannot be handled must not stop the others
         reason = traceback.format_exc()[-REASON_CHARACTERS:]
@@ -155,6 +159,20 @@ async def _prepared(records: Sequence[StreamRecord], *, work: Work, clock: Clock
     ]
 
 
+async def _put(
+    records: Sequence[StreamRecord], units: Sequence[Unit], *, store: Store, clock: Clock, group: str, start: int
+) -> None:
+    """Write the whole batch at once, or record by record when one of them will not go."""
+    topic, to = records[0].topic, records[-1].offset + 1
+    try:
+        await _persist(store, clock, partial(_whole, units=units, group=group, topic=topic, expect=start, to=to))
+    except (TryLater, Stop):
+        raise
+    except Exception as error:  # noqa: BLE001 — the record's bulkhead: one by one, so that only the bad one is set aside
+        log.warning("batch taken apart", group=group, topic=topic, records=len(records), reason=repr(error))
+        await _one_by_one(records, units, store=store, clock=clock, group=group, start=start)
+
+
 async def _one_by_one(
     records: Sequence[StreamRecord], units: Sequence[Unit], *, store: Store, clock: Clock, group: str, start: int
 ) -> None:
@@ -163,7 +181,7 @@ async def _one_by_one(
         step = partial(_whole, group=group, topic=record.topic, expect=expect, to=record.offset + 1)
         try:
             await _persist(store, clock, partial(step, units=[unit]))
-        except (Fenced, Stop):
+        except (TryLater, Stop):
             raise
         except Exception as error:  # noqa: BLE001 — the record's bulkhead
             reason = str(error) if isinstance(error, SetAside) else traceback.format_exc()[-REASON_CHARACTERS:]
@@ -205,6 +223,10 @@ def _died(tx: Tx, *, clock: Clock, group: str, record: StreamRecord) -> None:
 
 def _note_attempt(tx: Tx, *, group: str, topic: str, position: int) -> int:
     return tx.topics.attempt(group, topic, 0, position=position)
+
+
+def _withdraw_attempt(tx: Tx, *, group: str, topic: str, position: int) -> None:
+    tx.topics.withdraw_attempt(group, topic, 0, position=position)
 
 
 def _whole(tx: Tx, *, units: Sequence[Unit], group: str, topic: str, expect: int, to: int) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tocsin.consumer import Unit, consume, run_timers
-from tocsin.errors import RecordUnreadable, SetAside
+from tocsin.errors import JobUnprepared, RecordUnreadable, SetAside, Stop
 from tocsin.records import Article
 from tocsin.store.port import Store
 from tocsin.stream.codec import decode_article, decode_reading, encode
@@ -182,6 +182,53 @@ async def test_a_record_that_kills_its_stage_is_set_aside_at_the_third_start(hou
     (letter,) = await house.store.read(lambda tx: tx.dead_letters.list())
     assert letter.record_id == "killer"
     assert deaths <= 3
+
+
+async def _unprepared(_records: Sequence[StreamRecord]) -> Sequence[Unit]:
+    raise JobUnprepared("the rules do not compile")
+
+
+async def _stopping(_records: Sequence[StreamRecord]) -> Sequence[Unit]:
+    raise Stop("another program listens there")
+
+
+async def _waiting(_records: Sequence[StreamRecord]) -> Sequence[Unit]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@pytest.mark.parametrize("work", [_unprepared, _stopping, _waiting], ids=["cannot now", "stops", "is ended"])
+async def test_a_record_is_not_blamed_when_its_stage_ends_by_no_fault_of_its_own(
+    house: House, work: Callable[[Sequence[StreamRecord]], object]
+) -> None:
+    await put(house, "a", "b")
+
+    for _ in range(4):
+        async with consuming(house, work):
+            await asyncio.sleep(0.1)
+    async with consuming(house):
+        await until(lambda: _equal(house, READINGS, 2))
+
+    assert await house.store.read(lambda tx: tx.dead_letters.count()) == 0
+
+
+async def test_a_record_whose_unit_must_wait_is_tried_again_by_the_next_start(house: House) -> None:
+    await put(house, "a")
+
+    async def not_yet(_records: Sequence[StreamRecord]) -> Sequence[Unit]:
+        def unit(_tx: Tx) -> None:
+            raise JobUnprepared("not yet")
+
+        return [unit]
+
+    with pytest.raises(JobUnprepared):
+        await consume(
+            stream=house.stream, store=house.store, clock=house.clock, group="g", topic=ARTICLES, work=not_yet
+        )
+    async with consuming(house):
+        await until(lambda: _equal(house, READINGS, 1))
+
+    assert await house.store.read(lambda tx: tx.dead_letters.count()) == 0
 
 
 async def test_a_due_timer_is_handled_once_with_its_payload(house: House) -> None:

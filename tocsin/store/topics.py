@@ -138,6 +138,11 @@ class TopicRepository:
         self._conn.execute(update(cursors).where(*mine).values(attempts=count, attempted=position))
         return count
 
+    def withdraw_attempt(self, group: str, topic: str, partition: int, *, position: int) -> None:
+        """Take the last note of `attempt` back: the work was ended, but not by the record at *position*."""
+        noted = (*_of(group, topic, partition), cursors.c.attempted == position, cursors.c.attempts > 0)
+        self._conn.execute(update(cursors).where(*noted).values(attempts=cursors.c.attempts - 1))
+
     def lag(self) -> dict[tuple[str, str], int]:
         """Return, for each (group, topic), how many records wait."""
         waiting: dict[tuple[str, str], int] = {}
