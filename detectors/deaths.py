@@ -123,6 +123,12 @@ def _bind(
             continue
         if quantity.bare == 0:
             continue
+        if (
+            quantity.article
+            and not sentence.of("found")
+            and any(m.start <= span[0] < m.end for m in sentence.of("corpses"))
+        ):
+            continue  # `a body such as the council`
         owner = next((a for a in anchors if a.start < span[1] and span[0] < a.end), None)
         if owner is not None:
             result.setdefault((owner.start, owner.end), []).append(quantity)

@@ -21,6 +21,7 @@ HEADS: Final = (
 HEAD_REACH: Final = 4
 RISE_REACH: Final = 4
 BIGGEST: Final = 50_000_000
+_OLDEST: Final = 105
 _STOPS: Final = frozenset('.,;:!?()–—«»„“”"')
 
 
@@ -211,7 +212,9 @@ def _bounded(sentence: Sentence, quantity: Quantity) -> Quantity:
 def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Quantity | None:
     """What is counted; None for years, ages, dates, money, scores and measures."""
     texts, end = sentence.texts, quantity.end
-    if any(mark.start <= quantity.start < mark.end for mark in sentence.of("no_count")):
+    if any(mark.start <= quantity.start < mark.end for mark in sentence.of("no_count")) or _is_a_name(
+        sentence, quantity
+    ):
         return None
     stop = min(end + HEAD_REACH + (3 if quantity.article else 0), len(sentence))
     others = {other.start for other in plain if other.start >= end and not other.article}
@@ -244,6 +247,19 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
     if quantity.start and texts[quantity.start - 1] in "€$£":
         return None
     return replace(quantity, head=named, head_at=head.start if head else end)
+
+
+def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
+    """COVID-19, an age between commas, a span of years."""
+    at, texts = quantity.start, sentence.texts
+    if not texts[at][0].isdigit():
+        return False
+    if at in sentence.glued and texts[at - 1][-1:].isalpha():
+        return True
+    if quantity.min != quantity.max:
+        return quantity.min is not None and quantity.max is not None and 1800 <= quantity.min < quantity.max <= 2100
+    alone = at > 0 and texts[at - 1] == "," and quantity.end < len(texts) and texts[quantity.end] in ",)"
+    return alone and quantity.bare <= _OLDEST
 
 
 def _is_year(text: str, quantity: Quantity) -> bool:

@@ -54,6 +54,7 @@ class Sentence:
     starts: list[int]
     ends: list[int]
     paragraph: int = 0
+    glued: frozenset[int] = frozenset()  # words that hang on the one before without a space: the 19 of COVID-19
     marks: dict[str, list[Mark]] = dataclasses.field(default_factory=dict)
     places: list[PlaceMark] = dataclasses.field(default_factory=list)
     quantities: list[Quantity] = dataclasses.field(default_factory=list)
@@ -144,4 +145,9 @@ def _sentence(run: list[re.Match[str]], field_: str, index: int, paragraph: int,
         starts=[match.start() for match in run],
         ends=[match.end() for match in run],
         paragraph=paragraph,
+        glued=frozenset(
+            i
+            for i in range(1, len(run))
+            if run[i].start() - run[i - 1].end() <= 1 and not run[i].string[run[i - 1].end() : run[i].start()].isspace()
+        ),
     )
