@@ -125,7 +125,7 @@ def _bind(
             continue
         if (
             quantity.article
-            and not sentence.of("found")
+            and quantity.head not in {"people", "forces"}
             and any(m.start <= span[0] < m.end for m in sentence.of("corpses"))
         ):
             continue  # `a body such as the council`
@@ -196,7 +196,7 @@ def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity
     if anchor.name in {"toll", "corpses"}:
         return None
     people = [
-        m for m in sentence.of("people", "forces") if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH
+        m for m in sentence.of("people", "forces", "nobody") if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH
     ]
     near = [m for m in people if low - 1 <= m.start < high + 1] or people
     if not near:

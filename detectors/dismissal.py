@@ -136,9 +136,12 @@ def tail_of(verb: Span) -> tuple[int, int] | None:
 def _is_somebody_elses(sentence: Sentence, reading: _Reading) -> bool:
     """`Nach dem Rücktritt seiner Stellvertreterin hat der Premier …`: what follows the noun owns it, not what stands before."""
     verb = reading.verb
-    if reading.target.end > verb.start or tail_of(verb):
+    if tail_of(verb) or not any(mark.start == verb.end for mark in sentence.of("genitive", "possessive")):
         return False
-    return any(mark.start == verb.end for mark in sentence.of("genitive", "possessive"))
+    if reading.target.start >= verb.end:
+        between = range(verb.end, reading.target.start)
+        return any(mark.start in between for mark in sentence.of("singular", "plural"))
+    return reading.target.end <= verb.start
 
 
 def _distance(sentence: Sentence, span: Span, verb: Span) -> float:

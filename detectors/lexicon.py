@@ -252,11 +252,13 @@ def _ends_clause(texts: list[str], lows: list[str], place: int) -> bool:
 
 
 def _hides(longer: Mark, mark: Mark) -> bool:
-    if mark is longer or mark.words >= longer.words or mark.end <= longer.start or longer.end <= mark.start:
+    if mark is longer or mark.end <= longer.start or longer.end <= mark.start:
         return False
     family = _FAMILY.get(mark.name)
     if family is not None and _FAMILY.get(longer.name) == family:
-        return True
+        return (longer.words, longer.end) > (mark.words, mark.end)  # `shot dead` over `were shot`
+    if mark.words >= longer.words:
+        return False
     if mark.start < longer.start or mark.end > longer.end:
         return False
     if longer.name == "pseudo":

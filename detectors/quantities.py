@@ -203,6 +203,12 @@ def _bounded(sentence: Sentence, quantity: Quantity) -> Quantity:
         if name == "up_to":
             return replace(inner, min=None, max=value)
         return inner if quantity.vague else replace(inner, approx=True)
+    for mark in sentence.of("more_after", "about_after"):
+        if 0 <= mark.start - quantity.end <= 1:  # Turkish `12'den fazla`, `20 kadar`
+            inner = replace(quantity, end=mark.end, article=False)
+            if mark.name == "about_after":
+                return inner if quantity.vague else replace(inner, approx=True)
+            return replace(inner, min=value if quantity.vague else value + 1, max=None, approx=False)
     for mark in sentence.of("or_more"):
         if 0 <= mark.start - quantity.end <= 2:
             return replace(quantity, max=None, end=mark.end)
