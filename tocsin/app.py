@@ -77,9 +77,6 @@ async def run(
     store = SqliteStore(settings.data_dir / STORE_FILE, clock=clock, quota_bytes=STORE_QUOTA_BYTES)
     await store.open()
     try:
-        if store.lost_commits:
-            # What was accepted in them is fetched again: no feed may answer "not modified".
-            await store.write(lambda tx: tx.ingest.drop_validators())
         pool = Pool(
             size=settings.tocsin.workers,
             memory_limit_bytes=CHILD_MEMORY_BYTES,

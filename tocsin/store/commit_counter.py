@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, Column, String, Table
 
+from tocsin.errors import StoreUnavailable
 from tocsin.store.schema import metadata
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ class CommitCounter:
     """A count on disk, durable when `note` returns."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(f"{path}: {error.strerror}") from error
 
     def last(self) -> int:
         """Return the highest count that can be read; 0 when there is none."""

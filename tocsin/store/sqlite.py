@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from sqlalchemy import Engine, create_engine, event, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tocsin import metrics
@@ -26,7 +28,6 @@ from tocsin.store.tx import Tx
 from tocsin.store.wakes import Wakes
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -43,6 +44,21 @@ PAGE_BYTES = 4096
 RESERVE_SHARE = 0.1  # of the quota: kept from new articles, so that alerts and trimming still find room
 CLOSE_DEADLINE_S = 8.0
 
+# What passes: the file or the machine is not as it should be now. Every other error is the unit's own.
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_PERM,
+}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DATABASE_ERRORS = (DBAPIError, sqlite3.Error)  # the second from setting up a connection
+
 _COUNT = update(counters).where(counters.c.name == "commits").values(value=counters.c.value + 1)
 
 
@@ -56,6 +72,10 @@ class _Order:
     error: BaseException | None = None
 
 
+class _Torn(Exception):
+    """A unit failed in a way that undid the whole transaction, its neighbours included."""
+
+
 class SqliteStore:
     """`Store` on one file. `lost_commits` says how many commits a damaged log has cost, found at opening."""
 
@@ -67,11 +87,14 @@ class SqliteStore:
         self._engine = _engine(path)
         self._counter = CommitCounter(path.with_suffix(".commits"))
         self._wakes = Wakes()
-        self._orders: queue.Queue[_Order | None] = queue.Queue(WAITING_UNITS)
+        self._counter_works = True
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(WAITING_UNITS)  # the bound of the queue; who waits for it holds no thread
         self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._reading = threading.local()
         self._read_conns: list[Connection] = []
+        self._write_conn: Connection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -84,7 +107,11 @@ class SqliteStore:
 
         """
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._prepare)
+        try:
+            await asyncio.to_thread(self._prepare)
+        except Exception:
+            self._counter.close()
+            raise
         self._writer.start()
 
     async def close(self) -> None:
@@ -92,12 +119,11 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        await asyncio.to_thread(self._orders.put, None)
+        self._orders.put(None)
         await asyncio.to_thread(self._writer.join, CLOSE_DEADLINE_S)
-        await asyncio.to_thread(self._readers.shutdown)
-        for conn in self._read_conns:
-            conn.close()
-        self._counter.close()
+        await asyncio.to_thread(self._end_readers)
+        if not self._writer.is_alive():  # else it may still write to the file, or to another that got its number
+            self._counter.close()
         self._engine.dispose()
 
     async def write(self, unit: Callable[[Tx], T]) -> T:
@@ -105,11 +131,11 @@ class SqliteStore:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        order = _Order(unit, answer)
-        try:
-            self._orders.put_nowait(order)
-        except queue.Full:
-            await asyncio.to_thread(self._orders.put, order)
+        await self._room.acquire()
+        if self._closed:
+            self._room.release()
+            raise StoreUnavailable("the store is closed")
+        self._orders.put(_Order(unit, answer))
         # A caller that is cancelled gives up the answer, not the unit: it may be in the commit already.
         return await asyncio.shield(answer)
 
@@ -133,19 +159,22 @@ class SqliteStore:
     def _prepare(self) -> None:
         try:
             migrate(self._engine)
-            with self._engine.connect() as conn:
-                conn.exec_driver_sql("BEGIN IMMEDIATE")
-                insert_ignore(conn, counters, {"name": "commits", "value": 0})
-                counted = conn.execute(select(counters.c.value).where(counters.c.name == "commits")).scalar_one()
-                noted = self._counter.last()
-                if noted > counted:
-                    self.lost_commits = noted - counted
-                    conn.execute(update(counters).where(counters.c.name == "commits").values(value=noted))
-                conn.exec_driver_sql("COMMIT")
-        except DBAPIError as error:
-            if "not a database" in str(error.orig) or "malformed" in str(error.orig):
-                raise StoreDamaged(f"{self.path}: {error.orig}") from error
-            raise _translated(error) from error
+            conn = self._write_conn = self._engine.connect()
+            conn.exec_driver_sql("BEGIN IMMEDIATE")
+            insert_ignore(conn, counters, {"name": "commits", "value": 0})
+            counted = conn.execute(select(counters.c.value).where(counters.c.name == "commits")).scalar_one()
+            noted = self._counter.last()
+            if noted > counted:
+                self.lost_commits = noted - counted
+                conn.execute(update(counters).where(counters.c.name == "commits").values(value=noted))
+                # What was accepted in them is fetched again: no feed may answer "not modified". Now or never, for
+                # from here on nothing says that they were lost.
+                Tx(conn, self._clock).ingest.drop_validators()
+            conn.exec_driver_sql("COMMIT")
+            if self._quota_pages is not None:
+                conn.exec_driver_sql(f"PRAGMA max_page_count={self._quota_pages}")
+        except _DATABASE_ERRORS as error:
+            raise self._translated(error) from error
         if self.lost_commits:
             log.error("commits were lost", store=str(self.path), commits=self.lost_commits)
 
@@ -161,14 +190,25 @@ class SqliteStore:
                 return query(Tx(conn, self._clock))
             finally:
                 conn.exec_driver_sql("ROLLBACK")
-        except DBAPIError as error:
-            raise _translated(error) from error
+        except _DATABASE_ERRORS as error:
+            raise self._translated(error) from error
+
+    def _end_readers(self) -> None:
+        """Cut the queries that are under way: whoever asked is going, too."""
+        self._readers.shutdown(wait=False)
+        for conn in self._read_conns:
+            dbapi = conn.connection.driver_connection
+            assert isinstance(dbapi, sqlite3.Connection)
+            dbapi.interrupt()
+        self._readers.shutdown()
+        for conn in self._read_conns:
+            conn.exec_driver_sql("SELECT 1")  # an interruption lasts until then, and would leave the log behind
+            conn.close()
 
     def _write_all(self) -> None:
         """Take orders until told to stop. The connection lives in this thread alone."""
-        with self._engine.connect() as conn:
-            if self._quota_pages is not None:
-                conn.exec_driver_sql(f"PRAGMA max_page_count={self._quota_pages}")
+        assert self._write_conn is not None
+        with self._write_conn as conn:
             while True:
                 first = self._orders.get()
                 if first is None:
@@ -197,19 +237,33 @@ class SqliteStore:
             conn.execute(_COUNT)
             count = conn.execute(select(counters.c.value).where(counters.c.name == "commits")).scalar_one()
             conn.exec_driver_sql("COMMIT")
-            self._counter.note(count)
+            self._note(count)
             woken = tx.woken
             metrics.STORE_COMMITS.inc()
         except Exception as error:  # noqa: BLE001 — the one writer outlives any unit; each caller gets the error
             with contextlib.suppress(DBAPIError):
                 conn.exec_driver_sql("ROLLBACK")
-            # A full disk rolls back the whole transaction by itself, and what comes after it only stumbles.
-            full = next((order.error for order in batch if isinstance(order.error, StoreFull)), None)
+            if isinstance(error, _Torn) and len(batch) > 1:
+                for order in batch:
+                    order.outcome = order.error = None
+                    self._commit(conn, [order])
+                return
             for order in batch:
-                order.error = order.error or full or _translated(error)
+                order.error = order.error or self._failed(error)
         assert self._loop is not None
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for an answer
             self._loop.call_soon_threadsafe(self._answer, batch, woken)
+
+    def _note(self, count: int) -> None:
+        """Note the count of a commit that stands, whatever becomes of the note."""
+        try:
+            self._counter.note(count)
+        except OSError as error:
+            if self._counter_works:
+                log.error("commit count not noted", store=str(self.path), reason=str(error))  # noqa: TRY400 — the disk's trouble has no traceback
+            self._counter_works = False
+        else:
+            self._counter_works = True
 
     def _run(self, tx: Tx, order: _Order) -> None:
         """Run one unit in a savepoint of its own; what it raises is kept for its caller."""
@@ -218,17 +272,21 @@ class SqliteStore:
         try:
             order.outcome = order.unit(tx)
         except DBAPIError as error:
-            order.error = _translated(error)
+            order.error = self._translated(error)
         except BaseException as error:  # noqa: BLE001 — carried over to the caller's task, whatever it is
             order.error = error
         if isinstance(order.error, StopIteration):  # a future cannot carry it
             order.error = RuntimeError("the unit raised StopIteration")
-        if order.error is not None:
-            conn.exec_driver_sql("ROLLBACK TO unit")
-        conn.exec_driver_sql("RELEASE unit")
+        try:
+            if order.error is not None:
+                conn.exec_driver_sql("ROLLBACK TO unit")
+            conn.exec_driver_sql("RELEASE unit")
+        except DBAPIError as error:  # a full disk rolls back the whole transaction by itself
+            raise _Torn from error
 
     def _answer(self, batch: list[_Order], woken: set[str]) -> None:
         for order in batch:
+            self._room.release()
             if order.answer.done():
                 continue
             if order.error is None:
@@ -243,6 +301,26 @@ class SqliteStore:
         used = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
         free = conn.exec_driver_sql("PRAGMA freelist_count").scalar_one()
         return int(used) - int(free) < self._quota_pages * (1 - RESERVE_SHARE)
+
+    def _failed(self, error: Exception) -> BaseException:
+        """Return what a commit that failed means for units that did nothing wrong."""
+        fate = self._translated(error)
+        return StoreUnavailable(f"{self.path}: {error}") if isinstance(fate, DBAPIError | _Torn) else fate
+
+    def _translated(self, error: Exception) -> BaseException:
+        """Turn the database's error into the fate it means for the work; a unit's own mistakes stay as they are."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, OSError):
+            full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+            return (StoreFull if full else StoreUnavailable)(f"{self.path}: {cause}")
+        if not isinstance(cause, sqlite3.Error):
+            return error
+        code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # beyond the byte: the fine print
+        if code == sqlite3.SQLITE_FULL:
+            return StoreFull(f"{self.path}: {cause}")
+        if code in _DAMAGED:
+            return StoreDamaged(f"{self.path}: {cause}")
+        return StoreUnavailable(f"{self.path}: {cause}") if code in _PASSING else error
 
 
 def _engine(path: Path) -> Engine:
@@ -265,13 +343,3 @@ def _engine(path: Path) -> Engine:
         cursor.close()
 
     return engine
-
-
-def _translated(error: BaseException) -> BaseException:
-    """Turn the database's error into the fate it means for the work."""
-    told = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    if "full" in told or "No space" in told:
-        return StoreFull(f"store: {told}")
-    if isinstance(error, OperationalError | OSError):
-        return StoreUnavailable(f"store: {told}")
-    return error
