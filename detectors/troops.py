@@ -24,6 +24,8 @@ ALLIANCES: Final = frozenset({"NATO", "UN", "AU", "ECOWAS", "EU", "GCC", "CSTO",
 _SEATS: Final = {"EU": "BE", "NATO": "BE", "AU": "ET"}  # whose capital then stands for the alliance
 _MOVES: Final = ("sending", "arriving", "sending_of", "reinforcing", "mandating")
 _ORIGIN_REACH: Final = 3
+_ASKER_REACH: Final = 3
+_ASKER_AND_ASKED: Final = 2
 _CAPITAL_COST: Final = 3
 
 
@@ -66,6 +68,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
         named = next(actor for actor in senders if not actor.alliance)
         if not 0 <= forces.start - named.end <= _ORIGIN_REACH:
             to, senders = named.code, [actor for actor in senders if actor.alliance]
+    if to is None and land is None and not alliances and _is_request(sentence, senders):
+        to, senders = senders[0].code, [actor for actor in senders if actor.code != senders[0].code]
     guessed = False
     if sentence.of("these_states"):
         senders = [*senders, *_states_before(document, sentence, to)]
@@ -103,13 +107,22 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
         points.append(move.tail[0])
     judged = judge(document, rule, detection, sentence, points, needs=match.pattern.needs)
     if judged.rejected is None:
-        reason = _reason_against(detection, has_border=bool(border), guessed=guessed)
+        reason = _reason_against(
+            detection, has_border=bool(border), has_region=bool(sentence.of("region_only")), guessed=guessed
+        )
         if reason:
             return Candidate(detection=detection, sentence=sentence, at=move.start, rejected=reason)
     return judged
 
 
-def _reason_against(detection: Detection, *, has_border: bool, guessed: bool) -> str | None:
+def _is_request(sentence: Sentence, senders: list[_Actor]) -> bool:
+    """`Haiti asks for Kenyan soldiers`: the first of two states asks, so it is where they go."""
+    if len({actor.code for actor in senders}) != _ASKER_AND_ASKED:
+        return False
+    return any(0 <= mark.start - senders[0].end <= _ASKER_REACH for mark in sentence.of("asking"))
+
+
+def _reason_against(detection: Detection, *, has_border: bool, has_region: bool, guessed: bool) -> str | None:
     states = {sender.code for sender in detection.senders if not sender.alliance}
     alliances = {sender.code for sender in detection.senders if sender.alliance}
     if not states and not alliances:
@@ -118,7 +131,7 @@ def _reason_against(detection: Detection, *, has_border: bool, guessed: bool) ->
         return "domestic"
     if has_border and not alliances:
         return "at_the_border"
-    if detection.country is None and (not alliances or guessed):
+    if detection.country is None and (guessed or not (alliances or has_region)):
         return "no_destination"
     return None
 
@@ -177,7 +190,8 @@ def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
     if place.kind != ADJECTIVE or not place.located:
         return False
     after = range(place.end, min(place.end + 3, len(sentence)))
-    return any(mark.start in after for mark in sentence.of("territory"))
+    lands = sentence.of("territory")
+    return any(mark.start in after for mark in lands) or any(0 <= place.start - mark.end <= 1 for mark in lands)
 
 
 def _is_speaking(sentence: Sentence, place: PlaceMark) -> bool:
