@@ -59,6 +59,12 @@ log = structlog.get_logger()
 STORE_FILE: Final = "tocsin.db"
 STORE_QUOTA_BYTES: Final = 8_000_000_000  # of the stream and state; the archive has its own (`keep.size`)
 CHILD_MEMORY_BYTES: Final = 1_000_000_000
+# Who reads what; a record is trimmed only when all of its topic's groups have passed it.
+READERS: Final = {
+    ARTICLES: (detecting.GROUP, archiving.GROUP),
+    READINGS: (incidents_stage.GROUP, archiving.GROUP),
+    ALERTS: (dispatch.ROOM, archiving.GROUP),
+}
 SILENT_AFTER: Final = timedelta(minutes=3)  # a consumer that makes no turn for so long is stuck, not idle
 RESTART: Final = Backoff(first=timedelta(seconds=0.5), cap=timedelta(minutes=1))
 
@@ -214,6 +220,7 @@ class Service:
             archive=self._archive,
             clock=self._clock,
             keep=lambda: timedelta(days=self.settings.tocsin.keep.days),
+            readers=READERS,
         )
 
     def _consuming(self, name: str, group: str, topic: str, work: Work) -> Stage:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tocsin.clock import SystemClock
 from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
 from tocsin.store.commit_counter import CommitCounter
 from tocsin.store.ingest import FeedSetting
@@ -103,7 +104,9 @@ async def test_beyond_the_quota_writing_fails_as_full_and_heals_by_trimming(tmp_
                 await store.write(lambda tx, n=n: emit(tx, str(n), size=20_000))  # type: ignore[misc]  # mypy infers no lambda with defaults
 
         await store.write(lambda tx: tx.advance("g", TOPIC, 0, expect=0, to=10**9))
-        await store.write(lambda tx: tx.topics.trim(TOPIC, before=NOON + timedelta(days=40_000)))
+        await store.write(
+            lambda tx: tx.topics.trim(TOPIC, groups=["g"], now=NOON + timedelta(days=40_000), keep=timedelta(days=1))
+        )
 
         assert await store.write(lambda tx: emit(tx, "again", size=20_000))
 
@@ -257,6 +260,28 @@ async def test_a_crowd_of_writers_takes_no_thread_from_others_and_is_answered_by
         await closing
 
     assert {type(outcome) for outcome in outcomes} <= {bool, StoreUnavailable}
+
+
+async def test_trimming_looks_at_no_more_than_it_may_forget(tmp_path: Path) -> None:
+    def look(tx: Tx) -> int:
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 100
+
+        dbapi = tx.conn.connection.driver_connection
+        assert isinstance(dbapi, sqlite3.Connection)
+        dbapi.set_progress_handler(count, 100)
+        tx.topics.trim(TOPIC, groups=["g"], now=SystemClock().now(), keep=timedelta(days=1), most=10)
+        dbapi.set_progress_handler(None, 0)
+        return steps
+
+    async with a_store(tmp_path) as store:
+        await store.write(lambda tx: tx.emit_all(TOPIC, [(str(n), str(n), b"x") for n in range(20_000)]))
+        await store.write(lambda tx: tx.advance("g", TOPIC, 0, expect=0, to=1_000_000))
+
+        assert await store.write(look) < 2_000
 
 
 async def test_closing_does_not_wait_for_a_query_without_end(tmp_path: Path) -> None:

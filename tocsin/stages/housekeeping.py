@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tocsin import metrics
-from tocsin.stream.port import TOPICS
+from tocsin.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from tocsin.clock import Clock
@@ -32,28 +32,55 @@ STREAM_KEPT: Final = timedelta(days=3)  # also how long a record id is known, so
 TRIMMED_AT_ONCE: Final = 5_000
 
 
-async def keep_house(*, store: Store, archive: Archive, clock: Clock, keep: Callable[[], timedelta]) -> None:
-    """Trim stream and archive for ever, a little at a time; *keep* says how long the archive remembers."""
+async def keep_house(
+    *,
+    store: Store,
+    archive: Archive,
+    clock: Clock,
+    keep: Callable[[], timedelta],
+    readers: Mapping[str, Sequence[str]],
+) -> None:
+    """Trim archive and stream for ever, a little at a time.
+
+    *keep* says how long the archive remembers; *readers* are the groups of each topic, none of which loses a record
+    that it has not passed. What cannot be trimmed now keeps nothing else from being trimmed.
+    """
     while True:
-        before = clock.now() - STREAM_KEPT
-        for topic in TOPICS:
-            while await store.write(partial(_trim, topic=topic, before=before)) == TRIMMED_AT_ONCE:
-                await clock.sleep(0)
-        remembered = clock.now() - keep()
-        for forget in (_forget_articles, _forget_incidents, _forget_deliveries, _forget_audit):
-            await store.write(partial(forget, before=remembered))
-        dropped = await asyncio.to_thread(archive.trim, now=clock.now(), keep=keep())
-        if dropped:
-            log.info("archive trimmed", files=dropped)
-        sizes = await asyncio.to_thread(archive.sizes)
-        metrics.STORE_BYTES.labels(part="archive").set(sum(sizes.values()))
-        for (group, topic), behind in (await store.read(lambda tx: tx.topics.lag())).items():
-            metrics.LAG.labels(group=group, topic=topic).set(behind)
+        # The archive first: on a full disk nothing but its files can make room for the store to delete.
+        await _trim_archive(archive, now=clock.now(), keep=keep())
+        try:
+            await _trim_stream(store, clock, readers)
+            before = clock.now() - keep()
+            for forget in (_forget_articles, _forget_incidents, _forget_deliveries, _forget_audit):
+                await store.write(partial(forget, before=before))
+            for (group, topic), behind in (await store.read(lambda tx: tx.topics.lag())).items():
+                metrics.LAG.labels(group=group, topic=topic).set(behind)
+        except StoreUnavailable as error:
+            log.warning("store not trimmed", reason=str(error))
         await clock.sleep(EVERY_S)
 
 
-def _trim(tx: Tx, *, topic: str, before: datetime) -> int:
-    return tx.topics.trim(topic, before=before, most=TRIMMED_AT_ONCE)
+async def _trim_archive(archive: Archive, *, now: datetime, keep: timedelta) -> None:
+    try:
+        dropped = await asyncio.to_thread(archive.trim, now=now, keep=keep)
+        sizes = await asyncio.to_thread(archive.sizes)
+    except OSError as error:
+        log.warning("archive not trimmed", reason=str(error))
+        return
+    if dropped:
+        log.info("archive trimmed", files=dropped)
+    metrics.STORE_BYTES.labels(part="archive").set(sum(sizes.values()))
+
+
+async def _trim_stream(store: Store, clock: Clock, readers: Mapping[str, Sequence[str]]) -> None:
+    for topic, groups in readers.items():
+        trim = partial(_trim, topic=topic, groups=groups, now=clock.now())
+        while await store.write(trim) == TRIMMED_AT_ONCE:
+            await clock.sleep(0)
+
+
+def _trim(tx: Tx, *, topic: str, groups: Sequence[str], now: datetime) -> int:
+    return tx.topics.trim(topic, groups=groups, now=now, keep=STREAM_KEPT, most=TRIMMED_AT_ONCE)
 
 
 def _forget_articles(tx: Tx, *, before: datetime) -> None:

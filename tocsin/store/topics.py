@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
     update,
 )
@@ -25,7 +26,7 @@ from tocsin.store.schema import Instant, insert_ignore, insert_ignore_all, metad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -152,15 +153,23 @@ class TopicRepository:
             waiting[row.consumer_group, row.topic] = count
         return waiting
 
-    def trim(self, topic: str, *, before: datetime, most: int = 5_000) -> int:
-        """Forget up to *most* records that are older than *before* and that every group has passed; return how many."""
-        passed = self._conn.execute(select(func.min(cursors.c.position)).where(cursors.c.topic == topic)).scalar()
-        old = (
-            select(records.c.position)
-            .where(records.c.topic == topic, records.c.position < (passed or 0), records.c.at < before)
+    def trim(self, topic: str, *, groups: Sequence[str], now: datetime, keep: timedelta, most: int = 5_000) -> int:
+        """Forget records that are older than *keep* and that all of *groups* have passed; return how many.
+
+        Looks only at the first *most* there are. A record that says to come from later than *now* + *keep* is of a
+        wrong clock and forgotten, too, so that it does not stand before the old ones for ever.
+        """
+        reading = (cursors.c.topic == topic, cursors.c.consumer_group.in_(groups))
+        positions = self._conn.execute(select(cursors.c.position).where(*reading)).scalars().all()
+        passed = min(positions) if len(positions) == len(groups) else 0  # who has not begun has it all before him
+        head = (
+            select(records.c.position, records.c.at)
+            .where(records.c.topic == topic, records.c.position < passed)
             .order_by(records.c.position)
             .limit(most)
+            .subquery()
         )
+        old = select(head.c.position).where(or_(head.c.at < now - keep, head.c.at > now + keep))
         return self._conn.execute(delete(records).where(records.c.position.in_(old))).rowcount
 
 

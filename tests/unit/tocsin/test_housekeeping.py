@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tocsin.errors import StoreFull
+from tocsin.stages.housekeeping import EVERY_S, keep_house
+from tocsin.store.archive import Archive, Kept
+from tocsin.store.sqlite import SqliteStore
+from tocsin.stream.port import ARTICLES
+from tocsin.testing import DAY, NOON, FakeClock, a_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tocsin.store.port import Store
+    from tocsin.store.tx import Tx
+
+
+class FullDisk(SqliteStore):
+    """A store that can write nothing, not even a deletion."""
+
+    @override
+    async def write(self, unit: Callable[[Tx], Any]) -> Any:
+        raise StoreFull("database or disk is full")
+
+
+class Unwritable(Archive):
+    """An archive whose files cannot be removed."""
+
+    @override
+    def trim(self, *, now: Any, keep: timedelta) -> list[str]:
+        raise PermissionError("archive-2020-01.001.db")
+
+
+async def kept_house(store: Store, archive: Archive) -> None:
+    """Keep house for a few rounds."""
+    clock = FakeClock()
+    keeping = asyncio.ensure_future(
+        keep_house(store=store, archive=archive, clock=clock, keep=lambda: 90 * DAY, readers={ARTICLES: ("g",)})
+    )
+    for _ in range(3):
+        await asyncio.sleep(0.2)
+        assert not keeping.done()
+        await clock.move(timedelta(seconds=EVERY_S))
+    keeping.cancel()
+    await asyncio.wait([keeping])
+
+
+async def test_the_archive_is_trimmed_though_the_store_can_write_nothing(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, size=10**9)
+    for age in (200 * DAY, 0 * DAY):
+        archive.put([Kept(kind=ARTICLES, id=str(age), key="a", seen_at=NOON - age)])
+
+    await kept_house(FullDisk(tmp_path / "tocsin.db"), archive)
+
+    assert list(archive.sizes()) == [f"archive-{NOON:%Y-%m}.001.db"]
+
+
+async def test_the_stream_is_trimmed_though_the_archive_cannot_be(tmp_path: Path) -> None:
+    def fill(tx: Tx) -> None:
+        tx.topics.append(ARTICLES, key="a", record_id="a", value=b"", at=NOON - 4 * DAY)
+        tx.advance("g", ARTICLES, 0, expect=0, to=1_000)
+
+    async with a_store(tmp_path) as store:
+        await store.write(fill)
+
+        await kept_house(store, Unwritable(tmp_path, size=10**9))
+
+        assert await store.read(lambda tx: tx.topics.fetch(ARTICLES, start=0, most=9)) == []
