@@ -6,11 +6,12 @@ A count is an interval. What it counts (`head`) is the first noun after it that 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from detectors.marks import Mark, Quantity
+
 if TYPE_CHECKING:
-    from detectors.lexicon import Mark
     from detectors.tokens import Sentence
 
 _GROUPS: Final = re.compile(r"[.,'’\u00a0\u202f ](?=\d{3}(?!\d))")
@@ -21,35 +22,15 @@ HEADS: Final = (
 HEAD_REACH: Final = 4
 RISE_REACH: Final = 4
 BIGGEST: Final = 50_000_000
+TEN, HUNDRED, THOUSAND = 10, 100, 1000
+YEARS: Final = range(1800, 2101)
+_DIGITS: Final = 9
+_WORD_OR_TWO: Final = 2
+_MEASURES: Final = frozenset({"unit", "things"})
+_QUOTES: Final = frozenset('„“«»"')
+_ARTICLE_REACH: Final = 3  # an adjective or an age may stand between `ein` and its noun
 _OLDEST: Final = 105
 _STOPS: Final = frozenset('.,;:!?()–—«»„“”"')
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Quantity:
-    """Words `start`..`end` say a number of something; an open end is None. `article` is a mere `ein`, `a`, `un`."""
-
-    start: int
-    end: int
-    min: int | None
-    max: int | None
-    approx: bool = False
-    vague: bool = False
-    article: bool = False
-    bare: int = 0  # the number itself, without `more than` and the like
-    head: str | None = None
-    head_at: int = 0
-    parts: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def is_exact(self) -> bool:
-        """A plain number that may be added to another."""
-        return self.min == self.max and not self.approx and not self.vague
-
-    @property
-    def rank(self) -> int:
-        """By which the higher of two figures is told."""
-        return self.min if self.min is not None else self.max or 0
 
 
 def read(sentence: Sentence) -> list[Quantity]:
@@ -70,9 +51,9 @@ def read(sentence: Sentence) -> list[Quantity]:
 
 
 def whole(text: str) -> int | None:
-    """The whole number that *text* writes in digits; None for a fraction."""
+    """Return the whole number that *text* writes in digits; None for a fraction."""
     digits = _GROUPS.sub("", text)
-    return int(digits) if _WHOLE.fullmatch(digits) and len(digits) <= 9 else None
+    return int(digits) if _WHOLE.fullmatch(digits) and len(digits) <= _DIGITS else None
 
 
 def _numbers(sentence: Sentence) -> list[Quantity]:
@@ -113,51 +94,53 @@ def _numbers(sentence: Sentence) -> list[Quantity]:
 
 
 def _compose(sentence: Sentence, start: int, at: dict[int, Mark], joints: set[int]) -> tuple[int, int]:
-    """Two thousand three hundred and one: words multiply and add as they come."""
-    total = current = 0
-    i = start
-    seen = False
+    """Two thousand three hundred and one: words multiply and add as they come, digits begin anew."""
+    first, i = _value(sentence, start, at)
+    is_word = start in at
+    total, current = (first, 0) if is_word and first >= THOUSAND else (0, first)
     while i < len(sentence):
-        mark = at.get(i)
-        digits = whole(sentence.texts[i]) if sentence.texts[i][0].isdigit() else None
-        if digits is not None:
-            if seen:
-                break
-            value, end = digits, i + 1
-        elif mark is not None and mark.name == "number" and mark.value:
-            value, end = mark.value[0] or 0, mark.end
-        elif seen and i in joints and i + 1 in at and at[i + 1].name == "number" and sentence.texts[i - 1][0].isalpha():
-            following = (at[i + 1].value or (0,))[0] or 0
-            if not ((current % 100 == 0 and following < 100) or (current % 10 == 0 and following < 10)) or current < 20:
-                break
+        if i in joints and i + 1 in at and is_word and _fits_behind(current, at[i + 1]):
             i += 1
-            continue
-        else:
+        mark = at.get(i)
+        if mark is None or mark.name != "number" or not mark.value or sentence.texts[i][0].isdigit():
             break
-        if value >= 1000 and seen and digits is None:
+        value = mark.value[0] or 0
+        if value >= THOUSAND:
             total, current = total + max(current, 1) * value, 0
-        elif value == 100 and seen and 0 < current < 10:
-            current *= 100
-        elif not seen or (current % 1000 == 0 and value < 1000 and current >= 1000):
-            if not seen and value >= 1000 and digits is None:
-                total, current = value, 0
-            else:
-                current += value
-        elif (
-            (current == 0)
-            or (current % 100 == 0 and value < 100)
-            or (current % 10 == 0 and current % 100 >= 20 and value < 10)
-        ):
+        elif value == HUNDRED and 0 < current < TEN:
+            current *= HUNDRED
+        elif _adds(current, value):
             current += value
         else:
             break
-        seen = True
-        i = end
+        i, is_word = mark.end, True
     return i, total + current
 
 
-def _before(sentence: Sentence, name: str, at: int, reach: int = 2) -> Mark | None:
-    """The mark of this class that stands right before word *at*, a word or two between."""
+def _value(sentence: Sentence, i: int, at: dict[int, Mark]) -> tuple[int, int]:
+    digits = whole(sentence.texts[i]) if sentence.texts[i][0].isdigit() else None
+    if digits is not None:
+        return digits, i + 1
+    mark = at[i]
+    return (mark.value[0] or 0 if mark.value else 0), mark.end
+
+
+def _adds(current: int, value: int) -> bool:
+    """`hundred` and `twenty`, `twenty` and `one`, but not `two` and `three`."""
+    if current == 0:
+        return True
+    if current % HUNDRED == 0:
+        return value < HUNDRED
+    return current % TEN == 0 and current % HUNDRED >= 2 * TEN and value < TEN
+
+
+def _fits_behind(current: int, mark: Mark) -> bool:
+    following = mark.value[0] or 0 if mark.name == "number" and mark.value else 0
+    return 0 < following and current >= 2 * TEN and _adds(current, following)
+
+
+def _before(sentence: Sentence, name: str, at: int, reach: int = _WORD_OR_TWO) -> Mark | None:
+    """Return the mark of this class that stands right before word *at*, a word or two between."""
     best = None
     for mark in sentence.of(name):
         if mark.start < at and at - reach <= mark.end <= at and not _stop_between(sentence, mark.end, at):
@@ -166,93 +149,101 @@ def _before(sentence: Sentence, name: str, at: int, reach: int = 2) -> Mark | No
 
 
 def _stop_between(sentence: Sentence, start: int, end: int) -> bool:
-    return any(text in _STOPS and text not in '„“«»"' for text in sentence.texts[start:end])
+    return any(text in _STOPS and text not in _QUOTES for text in sentence.texts[start:end])
 
 
 def _range(sentence: Sentence, first: Quantity, second: Quantity | None) -> Quantity | None:
+    """`between seven and nine`, `12 to 15`, `12–15`; but not `rose from 24 to 27`."""
     if second is None or first.vague or second.vague or first.article or second.bare <= first.bare:
         return None
-    if not 1 <= second.start - first.end <= 2:
+    if not 1 <= second.start - first.end <= _WORD_OR_TWO:
         return None
     between = _before(sentence, "between", first.start, 1)
+    origin = _before(sentence, "since_from", first.start, 1) if sentence.of("rising") else None
+    if origin is not None and (between is None or between.start == origin.start):
+        return None
     joint = any(mark.start == first.end and mark.end == second.start for mark in sentence.of("range_to"))
     also_joint = between and any(mark.start == first.end for mark in sentence.of("and", "range_to"))
     dashed = sentence.texts[first.end] in "-–—" and second.start == first.end + 1
-    if sentence.of("rising") and (origin := _before(sentence, "since_from", first.start, 1)):
-        if not between or between.start == origin.start:
-            return None
     if not (joint or also_joint or dashed):
         return None
-    start = between.start if between else first.start
-    return Quantity(start, second.end, first.bare, second.bare, bare=second.bare)
+    return Quantity(between.start if between else first.start, second.end, first.bare, second.bare, bare=second.bare)
 
 
 def _bounded(sentence: Sentence, quantity: Quantity) -> Quantity:
-    start, value = quantity.start, quantity.bare
+    """Widen a number by the words around it: at least, more than, up to, about, or more."""
     for name in ("more_than", "at_least", "up_to", "about"):
-        mark = _before(sentence, name, start)
-        if mark is None:
-            continue
-        if name == "up_to" and any(0 <= mark.start - rise.end <= RISE_REACH for rise in sentence.of("rising")):
-            continue  # `возросло до 41`: a goal, not a bound
-        inner = replace(quantity, start=mark.start, article=False)
-        if name == "at_least":
-            return replace(inner, min=value, max=None, approx=False)
-        if name == "more_than":
-            return replace(inner, min=value if quantity.vague else value + 1, max=None, approx=False)
-        if name == "up_to":
-            return replace(inner, min=None, max=value)
-        return inner if quantity.vague else replace(inner, approx=True)
+        mark = _before(sentence, name, quantity.start)
+        if mark is not None and not (name == "up_to" and _is_a_goal(sentence, mark)):
+            return _opened(replace(quantity, start=mark.start, article=False), name)
     for mark in sentence.of("more_after", "about_after"):
         if 0 <= mark.start - quantity.end <= 1:  # Turkish `12'den fazla`, `20 kadar`
-            inner = replace(quantity, end=mark.end, article=False)
-            if mark.name == "about_after":
-                return inner if quantity.vague else replace(inner, approx=True)
-            return replace(inner, min=value if quantity.vague else value + 1, max=None, approx=False)
+            return _opened(replace(quantity, end=mark.end, article=False), mark.name.replace("more_after", "more_than"))
     for mark in sentence.of("or_more"):
-        if 0 <= mark.start - quantity.end <= 2:
+        if 0 <= mark.start - quantity.end <= _WORD_OR_TWO:
             return replace(quantity, max=None, end=mark.end)
     return quantity
 
 
+def _is_a_goal(sentence: Sentence, mark: Mark) -> bool:
+    """`возросло до 41`: what a number has risen to is no bound."""
+    return any(0 <= mark.start - rise.end <= RISE_REACH for rise in sentence.of("rising"))
+
+
+def _opened(quantity: Quantity, bound: str) -> Quantity:
+    match bound:
+        case "at_least":
+            return replace(quantity, max=None, approx=False, min=quantity.bare)
+        case "more_than":
+            return replace(quantity, max=None, approx=False, min=quantity.bare + (0 if quantity.vague else 1))
+        case "up_to":
+            return replace(quantity, min=None, max=quantity.bare)
+        case _:
+            return quantity if quantity.vague else replace(quantity, approx=True)
+
+
 def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Quantity | None:
-    """What is counted; None for years, ages, dates, money, scores and measures."""
-    texts, end = sentence.texts, quantity.end
-    if any(mark.start <= quantity.start < mark.end for mark in sentence.of("no_count")) or _is_a_name(
-        sentence, quantity
-    ):
+    """Say what is counted; None for years, ages, dates, money, scores and measures."""
+    if any(mark.start <= quantity.start < mark.end for mark in sentence.of("no_count")):
         return None
-    stop = min(end + HEAD_REACH + (3 if quantity.article else 0), len(sentence))
-    others = {other.start for other in plain if other.start >= end and not other.article}
-    heads = sorted(
-        ((mark.start, HEADS.index(mark.name), mark) for mark in sentence.of(*HEADS) if end <= mark.start < stop),
-        key=lambda item: item[:2],
-    )
-    head = None
-    for at in range(end, stop):
-        if texts[at] in _STOPS and texts[at] not in '„“«»"':
-            break
-        if at in others and not quantity.article:
-            break
-        here = [item for item in heads if item[0] == at]
-        if here:
-            name = here[0][2].name
-            if quantity.article and name == "unit":
-                continue
-            head = here[0][2]
-            break
-    if quantity.article and (head is None or head.name in {"unit", "things"}):
+    if _is_a_name(sentence, quantity) or _is_money_or_year(sentence, quantity):
         return None
-    if any(mark.start == end for mark in sentence.of("aged")) and not quantity.article:
-        return replace(quantity, min=1, max=1, bare=1, article=True, head="people", head_at=end)
+    head = _head(sentence, quantity, plain)
     named = head.name if head else None
-    if named in {"unit", "things"}:
-        return None
-    if named is None and ((end < len(texts) and texts[end] in "%€$£:°") or _is_year(texts[quantity.start], quantity)):
-        return None
-    if quantity.start and texts[quantity.start - 1] in "€$£":
+    if quantity.article:
+        return None if head is None or named in _MEASURES else replace(quantity, head=named, head_at=head.start)
+    end = quantity.end
+    if any(mark.start == end for mark in sentence.of("aged")):
+        return replace(quantity, min=1, max=1, bare=1, article=True, head="people", head_at=end)
+    if named in _MEASURES or (named is None and _is_year(sentence.texts[quantity.start], quantity)):
         return None
     return replace(quantity, head=named, head_at=head.start if head else end)
+
+
+def _head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Mark | None:
+    """The first noun behind a number that the lexicon knows, before any border or further number."""
+    texts, end = sentence.texts, quantity.end
+    stop = min(end + HEAD_REACH + (_ARTICLE_REACH if quantity.article else 0), len(sentence))
+    others = {other.start for other in plain if other.start >= end and not other.article and not quantity.article}
+    heads: dict[int, Mark] = {}
+    for mark in sentence.of(*HEADS):
+        if end <= mark.start < stop:
+            old = heads.get(mark.start)
+            if old is None or HEADS.index(mark.name) < HEADS.index(old.name):
+                heads[mark.start] = mark
+    for at in range(end, stop):
+        if at in others or (texts[at] in _STOPS and texts[at] not in _QUOTES):
+            return None
+        if at in heads and not (quantity.article and heads[at].name == "unit"):
+            return heads[at]
+    return None
+
+
+def _is_money_or_year(sentence: Sentence, quantity: Quantity) -> bool:
+    texts, end = sentence.texts, quantity.end
+    if quantity.start and texts[quantity.start - 1] in "€$£":
+        return True
+    return end < len(texts) and texts[end] in "%€$£°"
 
 
 def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
@@ -263,17 +254,16 @@ def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
     if at in sentence.glued and texts[at - 1][-1:].isalpha():
         return True
     if quantity.min != quantity.max:
-        return quantity.min is not None and quantity.max is not None and 1800 <= quantity.min < quantity.max <= 2100
+        return quantity.min in YEARS and quantity.max in YEARS
     alone = at > 0 and texts[at - 1] == "," and quantity.end < len(texts) and texts[quantity.end] in ",)"
     return alone and quantity.bare <= _OLDEST
 
 
 def _is_year(text: str, quantity: Quantity) -> bool:
-    return 1800 <= quantity.bare <= 2100 and text.isdigit() and quantity.is_exact
+    return quantity.bare in YEARS and text.isdigit() and quantity.is_exact
 
 
 def add(first: Quantity, second: Quantity) -> Quantity:
     """Disjoint exact groups in one statement: eleven demonstrators and a policeman."""
     total = first.bare + second.bare
-    parts = (first.parts or ((first.start, first.end),)) + (second.parts or ((second.start, second.end),))
-    return replace(first, end=second.end, min=total, max=total, bare=total, article=False, parts=parts)
+    return replace(first, end=second.end, min=total, max=total, bare=total, article=False)
