@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from detectors.scopes import scopes_of
-from tocsin.records import Attribution, Certainty, Speaker
+from detectors.tokens import Sentence
+from tocsin.records import Attribution, Certainty, Detection, Evidence, Speaker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from detectors.document import Document
     from detectors.rules import Rule
     from detectors.scopes import Cue
-    from detectors.tokens import Sentence
-    from tocsin.records import Detection, Evidence
 
 DENIALS = frozenset({"denied", "negated"})
 SOURCES: Mapping[str, Speaker] = {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from detectors import quantities
 from detectors.candidates import Candidate, judge
+from detectors.marks import Quantity
 from detectors.patterns import gap_cost, matches
-from detectors.quantities import Quantity
 from detectors.scopes import clause
 from tocsin.records import Certainty, Detection, Evidence, Toll
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detectors.document import Document
-    from detectors.lexicon import Mark
+    from detectors.marks import Mark
     from detectors.rules import Rule
     from detectors.tokens import Sentence
 
@@ -66,7 +66,7 @@ def _anchors(sentence: Sentence) -> list[Mark]:
 
 
 def _summed(sentence: Sentence) -> list[Quantity]:
-    """The sentence's counts, with `eleven demonstrators and a policeman` put together."""
+    """Return the sentence's counts, with `eleven demonstrators and a policeman` put together."""
     found: list[Quantity] = []
     others = {mark.start for mark in sentence.of("injured", "missing", "rescued", "detained")}
     joints = {mark.end for mark in sentence.of("and") if mark.end not in others}
@@ -136,7 +136,7 @@ def _bind(
 
 
 def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[Quantity]:
-    """The counts that are truly of this predicate: a killer's `a man` gives way to what he killed, a later clause to this one."""
+    """Return the counts that are truly of this predicate: a killer's `a man` gives way to what he killed, a later clause to this one."""
     if len(counts) < 2 or anchor.name == "toll":
         return counts
     counted = [count for count in counts if not count.article] or counts
@@ -159,7 +159,7 @@ def _gap(sentence: Sentence, count: Quantity, anchor: Mark) -> float:
 
 
 def _is_of_animals(sentence: Sentence, anchor: Mark, count: Quantity) -> bool:
-    """An animal stands nearer to the predicate than whoever was counted."""
+    """Return an animal stands nearer to the predicate than whoever was counted."""
     own = (count.start, count.end) == (anchor.start, anchor.end)
     victim = _ANIMAL_REACH if own else min(abs(count.start - anchor.end), abs(anchor.start - count.head_at))
     for mark in sentence.of("animals"):
@@ -196,7 +196,9 @@ def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity
     if anchor.name in {"toll", "corpses"}:
         return None
     people = [
-        m for m in sentence.of("people", "forces", "nobody") if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH
+        m
+        for m in sentence.of("people", "forces", "nobody")
+        if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH
     ]
     near = [m for m in people if low - 1 <= m.start < high + 1] or people
     if not near:

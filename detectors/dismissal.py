@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
-from detectors.lexicon import Mark
-from detectors.patterns import Match, gap_cost, matches
+from detectors.marks import Mark
+from detectors.patterns import Match, Span, gap_cost, matches
 from detectors.places import ADJECTIVE, INSTITUTION
 from tocsin.records import Certainty, Detection, DismissalKind
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detectors.document import Document
-    from detectors.patterns import Span
-    from detectors.places import PlaceMark
+    from detectors.marks import PlaceMark
     from detectors.rules import Rule
     from detectors.tokens import Sentence
 
@@ -36,7 +35,7 @@ class _Reading:
 
 
 def find(document: Document, rule: Rule) -> Iterator[Candidate]:
-    """The cheapest pattern of every sentence, if its target is the nearest office-holder."""
+    """Return the cheapest pattern of every sentence, if its target is the nearest office-holder."""
     for sentence in document.sentences:
         if not sentence.of(*TARGETS) and not sentence.of("no_confidence"):
             continue
@@ -129,7 +128,7 @@ def verb_words(verb: Span) -> int:
 
 
 def tail_of(verb: Span) -> tuple[int, int] | None:
-    """The far part of a split verb."""
+    """Return the far part of a split verb."""
     return verb.tail if isinstance(verb, Mark) else None
 
 
@@ -165,7 +164,7 @@ def _distance(sentence: Sentence, span: Span, verb: Span) -> float:
 def _country(
     document: Document, sentence: Sentence, target: Span
 ) -> tuple[str | None, PlaceMark | None, Sentence | None]:
-    """The adjective or name beside the office, else what the sentence and the article say."""
+    """Return the adjective or name beside the office, else what the sentence and the article say."""
     beside = [
         place for place in sentence.places
         if 0 <= target.start - place.end <= _OWNER_REACH or 0 <= place.start - target.end <= _OWNER_REACH - 1

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from detectors import quantities
 from detectors.places import ADJECTIVE, INSTITUTION
+from detectors.tokens import Sentence
 from tocsin.records import Evidence
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from detectors.lexicon import Lexicon, Mark
-    from detectors.places import Gazetteer, PlaceMark
-    from detectors.tokens import Sentence
+    from detectors.lexicon import Lexicon
+    from detectors.marks import PlaceMark
+    from detectors.places import Gazetteer
 
 
 @dataclass(slots=True, eq=False)
@@ -27,10 +27,9 @@ class Document:
     sentences: list[Sentence]
     fields: dict[str, str]
     published: datetime | None = None
-    _happening: dict[int, str | None] = field(default_factory=dict)
 
     def neighbours(self, sentence: Sentence, reach: int = 1) -> list[Sentence]:
-        """The sentence itself and those around it."""
+        """Return the sentence itself and those around it."""
         at = self.position(sentence)
         return self.sentences[max(0, at - reach) : at + reach + 1]
 
@@ -39,7 +38,7 @@ class Document:
         return next(i for i, other in enumerate(self.sentences) if other is sentence)
 
     def evidence(self, sentence: Sentence, start: int, end: int, proves: str) -> Evidence:
-        """The words *start* to *end* of *sentence*, as they stand in the article."""
+        """Return the words *start* to *end* of *sentence*, as they stand in the article."""
         first, last = sentence.starts[start], sentence.ends[end - 1]
         return Evidence(
             field=sentence.field, start=first, end=last, quote=self.fields[sentence.field][first:last], proves=proves
@@ -55,7 +54,7 @@ class Document:
         return mark.code
 
     def where(self, sentence: Sentence, near: int) -> tuple[str | None, PlaceMark | None, Sentence | None]:
-        """The country in which something at word *near* happens: this sentence's, else the nearest sentence's before, else after."""
+        """Return the country in which something at word *near* happens: this sentence's, else the nearest sentence's before, else after."""
         at = self.position(sentence)
         order = [sentence, *reversed(self.sentences[:at]), *self.sentences[at + 1 :]]
         for other in order:
@@ -68,7 +67,7 @@ class Document:
         return None, None, None
 
     def main_country(self, *, but: frozenset[str] = frozenset()) -> str | None:
-        """The country that the article names most often."""
+        """Return the country that the article names most often."""
         counts = Counter(self.resolve(p) for s in self.sentences for p in s.places)
         ranked = [code for code, _ in counts.most_common() if code not in but]
         return ranked[0] if ranked else None
@@ -84,7 +83,7 @@ class Document:
         return tuple(dict.fromkeys(found))
 
     def happening(self, sentence: Sentence) -> str | None:
-        """The cause that the words of the sentence, else of the whole, speak of."""
+        """Return the cause that the words of the sentence, else of the whole, speak of."""
         at = self.position(sentence)
         for other in [sentence, *self.sentences[:at][::-1], *self.sentences[at + 1 :]]:
             marks = [mark for name, ms in other.marks.items() if name.startswith("cause_") for mark in ms]
@@ -117,8 +116,3 @@ def annotate(sentence: Sentence, lexicon: Lexicon, gazetteer: Gazetteer) -> None
     lexicon.mark(sentence)
     sentence.places = gazetteer.mark(sentence)
     sentence.quantities = quantities.read(sentence)
-
-
-def covers(mark: Mark, at: int) -> bool:
-    """Word *at* belongs to the mark, its far part included."""
-    return mark.start <= at < mark.end or (mark.tail is not None and mark.tail[0] <= at < mark.tail[1])

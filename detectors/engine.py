@@ -7,7 +7,6 @@ from functools import cached_property, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Final
 
-
 from detectors import deaths, dismissal, troops
 from detectors.candidates import Candidate, judge
 from detectors.document import Document, annotate

@@ -17,7 +17,7 @@ _detector: Final = LangDetector(LangDetectConfig(max_input_length=LETTERS_READ, 
 
 
 def language_of(text: str, *, prior: str | None, known: frozenset[str]) -> str | None:
-    """The language to read *text* in, or None for one that no lexicon knows.
+    """Return the language to read *text* in, or None for one that no lexicon knows.
 
     A prior wins unless a long text is surely in another language that we know, or its script cannot be.
     """

@@ -5,10 +5,10 @@ Every entry hangs on its first word, so a sentence costs one look-up a word; wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from detectors.tokens import words
+from detectors.entries import Entry, Part, joined_numbers, parts_of
+from detectors.marks import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,48 +50,6 @@ _FAMILY: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mark:
-    """Words `start`..`end` (exclusive) are of class `name`; `tail` is the far part of a split entry (`brachten … um`)."""
-
-    name: str
-    start: int
-    end: int
-    tail: tuple[int, int] | None = None
-    value: tuple[int | None, ...] | None = None
-    words: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One word of an entry: literal forms, word starts, word endings; `gap` words may stand before it."""
-
-    exact: frozenset[str]
-    starts: tuple[str, ...]
-    endings: tuple[str, ...]
-    cased: bool
-    number: bool
-    gap: int
-    final: bool = False
-
-    def fits(self, text: str, low: str, numbers: frozenset[str]) -> bool:
-        word = text if self.cased else low
-        if word in self.exact or (self.starts and word.startswith(self.starts)):
-            return True
-        if self.endings and word.endswith(self.endings):
-            return True
-        return self.number and (low in numbers or low[:1].isdigit())
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    name: str
-    first: _Part
-    rest: tuple[_Part, ...]
-    value: tuple[int | None, ...] | None
-    bars: bool
-
-
 class Lexicon:
     """Compiled from one language's file."""
 
@@ -100,37 +58,21 @@ class Lexicon:
         self.language = settings.language
         self.abbreviations = frozenset(settings.abbreviations)
         self.numbers: frozenset[str] = frozenset()
-        self._exact: dict[str, list[_Entry]] = {}
-        self._starts: dict[str, list[_Entry]] = {}
-        self._endings: dict[str, list[_Entry]] = {}
-        self._any_number: list[_Entry] = []
-        self._entries: dict[str, list[_Entry]] = {}
-        self._known: dict[str, tuple[tuple[_Entry, ...], frozenset[str]]] = {}
+        self._exact: dict[str, list[Entry]] = {}
+        self._starts: dict[str, list[Entry]] = {}
+        self._endings: dict[str, list[Entry]] = {}
+        self._any_number: list[Entry] = []
+        self._entries: dict[str, list[Entry]] = {}
+        self._known: dict[str, tuple[tuple[Entry, ...], frozenset[str]]] = {}
         numbers = dict(settings.numbers)
         if settings.tens_and_units:
-            numbers |= _joined(settings.numbers, settings.tens_and_units)
+            numbers |= joined_numbers(settings.numbers, settings.tens_and_units)
         self.numbers = frozenset(word.lower() for word in numbers if " " not in word)
-        for text, value in numbers.items():
-            self._add("number", text, (value,))
-        for text, value in settings.approximate.items():
-            self._add("approximate", text, (value,))
-        for text, value in settings.vague.items():
-            self._add("vague", text, (value,))
-        for text, (low, high) in settings.ranges.items():
-            self._add("range", text, (low, high))
-        for name, entries in settings.classes.items():
-            for entry in entries:
-                self._add(name, entry)
-        for name, reaches in settings.scopes.items():
-            for reach, entries in reaches.items():
-                for entry in entries:
-                    self._add(f"{SCOPE}{name}:{reach}", entry)
-        for code, entries in settings.actors.items():
-            for entry in entries:
-                self._add(f"actor:{code}", entry)
+        for name, text, value in _lines(settings, numbers):
+            self._add(name, text, value)
 
     def scope_classes(self, scopes: Iterable[str]) -> list[str]:
-        """The classes of all cues of these scopes."""
+        """Return the classes of all cues of these scopes."""
         wanted = set(scopes)
         return [name for name in self._entries if name.startswith(SCOPE) and name.split(":")[1] in wanted]
 
@@ -176,7 +118,7 @@ class Lexicon:
                 continue
             sentence.marks.setdefault(mark.name, []).append(mark)
 
-    def _follow(self, entry: _Entry, texts: list[str], lows: list[str], start: int) -> Mark | None:
+    def _follow(self, entry: Entry, texts: list[str], lows: list[str], start: int) -> Mark | None:
         at = end = start + 1
         tail: tuple[int, int] | None = None
         for part in entry.rest:
@@ -198,24 +140,16 @@ class Lexicon:
             at = place + 1
         return Mark(entry.name, start, end, tail, entry.value, 1 + len(entry.rest))
 
-    def _look_up(self, text: str, low: str) -> tuple[tuple[_Entry, ...], frozenset[str]]:
+    def _look_up(self, text: str, low: str) -> tuple[tuple[Entry, ...], frozenset[str]]:
         forms = [(text, low)]
-        for clitic in self.settings.clitics:
-            if low.startswith(clitic) and len(low) > len(clitic) + 2:
-                forms.append((text[len(clitic) :], low[len(clitic) :]))
-        found: dict[int, _Entry] = {}
-        for form, folded in forms:
-            for key in {form, folded}:
-                for entry in self._exact.get(key, ()):
-                    found[id(entry)] = entry
-                for cut in range(1, len(key) + 1):
-                    for entry in self._starts.get(key[:cut], ()):
-                        found[id(entry)] = entry
-                    for entry in self._endings.get(key[-cut:], ()):
-                        if cut < len(key):
-                            found[id(entry)] = entry
-            if folded[:1].isdigit():
-                found |= {id(entry): entry for entry in self._any_number}
+        forms += [
+            (text[len(clitic) :], low[len(clitic) :])
+            for clitic in self.settings.clitics
+            if low.startswith(clitic) and len(low) > len(clitic) + 2
+        ]
+        found = {id(entry): entry for form in forms for key in {*form} for entry in self._hanging_on(key)}
+        if any(folded[:1].isdigit() for _, folded in forms):
+            found |= {id(entry): entry for entry in self._any_number}
         fitting = [e for e in found.values() if any(e.first.fits(form, folded, self.numbers) for form, folded in forms)]
         barred = frozenset(entry.name for entry in fitting if entry.bars and not entry.rest)
         result = tuple(entry for entry in fitting if entry.rest or not entry.bars), barred
@@ -224,10 +158,17 @@ class Lexicon:
         self._known[text] = result
         return result
 
+    def _hanging_on(self, key: str) -> Iterator[Entry]:
+        yield from self._exact.get(key, ())
+        for cut in range(1, len(key) + 1):
+            yield from self._starts.get(key[:cut], ())
+        for cut in range(1, len(key)):
+            yield from self._endings.get(key[-cut:], ())
+
     def _add(self, name: str, text: str, value: tuple[int | None, ...] | None = None) -> None:
         bars = text.startswith("!")
-        parts = _parts(text.removeprefix("!"), self.language)
-        entry = _Entry(name, parts[0], tuple(parts[1:]), value, bars)
+        parts = parts_of(text.removeprefix("!"), self.language)
+        entry = Entry(name, parts[0], parts[1:], value, bars)
         if not bars:
             self._entries.setdefault(name, []).append(entry)
         for key in parts[0].exact:
@@ -242,12 +183,28 @@ class Lexicon:
                 self._exact.setdefault(key, []).append(entry)
 
 
-def _shortest_option(part: _Part) -> int:
+def _lines(
+    settings: LexiconSettings, numbers: dict[str, int]
+) -> Iterator[tuple[str, str, tuple[int | None, ...] | None]]:
+    """Yield every line of the file as (class, entry, value)."""
+    for name, table in (("number", numbers), ("approximate", settings.approximate), ("vague", settings.vague)):
+        yield from ((name, text, (value,)) for text, value in table.items())
+    yield from (("range", text, bounds) for text, bounds in settings.ranges.items())
+    for name, entries in settings.classes.items():
+        yield from ((name, entry, None) for entry in entries)
+    for name, reaches in settings.scopes.items():
+        for reach, entries in reaches.items():
+            yield from ((f"{SCOPE}{name}:{reach}", entry, None) for entry in entries)
+    for code, entries in settings.actors.items():
+        yield from ((f"actor:{code}", entry, None) for entry in entries)
+
+
+def _shortest_option(part: Part) -> int:
     return min((len(word) for word in (*part.exact, *part.starts, *part.endings)), default=0)
 
 
 def _ends_clause(texts: list[str], lows: list[str], place: int) -> bool:
-    """A separated prefix stands at the end of its clause: `brachten … um, bestätigte`."""
+    """Return a separated prefix stands at the end of its clause: `brachten … um, bestätigte`."""
     return place + 1 >= len(texts) or not texts[place + 1][0].isalnum() or lows[place + 1] in _CLAUSE_OPENERS
 
 
@@ -268,52 +225,3 @@ def _hides(longer: Mark, mark: Mark) -> bool:
     if family is not None:
         return False
     return mark.name.startswith(SCOPE) and not longer.name.startswith("actor:")
-
-
-def _parts(text: str, language: str) -> list[_Part]:
-    parts: list[_Part] = []
-    gap = 0
-    for chunk in text.split():
-        if chunk[0] == "~" and chunk[1:].isdigit():
-            gap = int(chunk[1:])
-            continue
-        final, chunk = chunk.endswith("$"), chunk.removesuffix("$")
-        options = chunk.split("|")
-        if len(options) == 1 and "*" not in chunk and chunk[0] != "=" and chunk != "#":
-            for low in words(chunk, language)[1]:
-                parts.append(_Part(frozenset({low}), (), (), cased=False, number=False, gap=gap))
-                gap = 0
-            if final:
-                parts[-1] = replace(parts[-1], final=True)
-            continue
-        cased = options[0].startswith("=")
-        exact, starts, endings, number = set(), [], [], False
-        for option in options:
-            plain = option.removeprefix("=")
-            folded = plain if cased else words(plain.strip("*"), language)[1]
-            word = plain.strip("*") if cased else "".join(folded)
-            if plain == "#":
-                number = True
-            elif plain.startswith("*"):
-                endings.append(word)
-            elif plain.endswith("*"):
-                starts.append(word)
-            else:
-                exact.add(word)
-        parts.append(_Part(frozenset(exact), tuple(starts), tuple(endings), cased=cased, number=number, gap=gap))
-        if final:
-            parts[-1] = replace(parts[-1], final=True)
-        gap = 0
-    if not parts:
-        raise ValueError(f"lexicon {language!r}: the entry {text!r} names no word")
-    return parts
-
-
-def _joined(numbers: dict[str, int], joint: str) -> dict[str, int]:
-    """German writes 41 as one word, unit first: einundvierzig; and 200, 3000 too."""
-    units = {word: value for word, value in numbers.items() if 1 <= value <= 9}
-    tens = {word: value for word, value in numbers.items() if 20 <= value <= 90 and value % 10 == 0}
-    both = {f"{u}{joint}{t}": a + b for u, a in units.items() for t, b in tens.items()}
-    hundreds = {f"{u}hundert": a * 100 for u, a in units.items()}
-    thousands = {f"{u}tausend": a * 1000 for u, a in {**units, **tens, **both}.items()}
-    return both | hundreds | thousands

@@ -59,7 +59,7 @@ class Match:
     cost: float
 
     def part(self, *names: str) -> Span | None:
-        """The first span whose class is among *names*."""
+        """Return the first span whose class is among *names*."""
         return next((span for name, span in self.parts if name in names), None)
 
 
@@ -129,7 +129,7 @@ def _spans(sentence: Sentence, names: Sequence[str]) -> Iterator[tuple[str, Span
 
 
 def gap_cost(sentence: Sentence, start: int, end: int) -> float:
-    """What it costs that these words stand between."""
+    """Return what it costs that these words stand between."""
     cost = 0.0
     for text in sentence.texts[start:end]:
         cost += BORDER_COST if text in _BORDERS else COMMA_COST if text in ",:–—" else 1.0

@@ -5,11 +5,11 @@ A small town counts only after a word like `in` or `bei`, because half of them a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+from detectors.marks import PlaceMark
 from detectors.tokens import fold, words
 
 if TYPE_CHECKING:
@@ -23,24 +23,7 @@ _LONGEST_ENDING: Final = 16
 _SHORTEST_START: Final = 2
 REMEMBERED_WORDS: Final = 50_000
 _SKIPPED_WORDS: Final = 3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlaceMark:
-    """Words `start`..`end` name a place in one of `codes` (the likeliest first); `into` says that a preposition of direction stands before."""
-
-    start: int
-    end: int
-    codes: tuple[str, ...]
-    kind: str
-    name: str
-    into: bool = False
-    located: bool = False
-
-    @property
-    def code(self) -> str:
-        """The likeliest country."""
-        return self.codes[0]
+_SHORTEST_GENITIVE: Final = 4
 
 
 _Entry = tuple[tuple[str, ...], tuple[str, ...], str]
@@ -116,34 +99,34 @@ class Gazetteer:
         text, low = sentence.texts[i], sentence.lows[i]
         if text in self._no_places or not text[0].isalpha():
             return None
-        best: tuple[int, tuple[str, ...], str] | None = None
         forms = [text]
-        if self._genitive_s and text.endswith("s") and len(text) > 4:
+        if self._genitive_s and text.endswith("s") and len(text) > _SHORTEST_GENITIVE:
             forms.append(text[:-1])
-        for clitic in self._clitics:
-            if text.startswith(clitic) and len(text) > len(clitic) + 2:
-                forms.append(text[len(clitic) :])
-        for form in forms:
-            for table in (self._own_names, self._names):
-                for rest, codes, kind in table.get(form, ()):
-                    end = i + 1 + len(rest)
-                    if (best is None or end > best[0]) and _follows(
-                        sentence.texts, i + 1, rest, genitive=self._genitive_s
-                    ):
-                        best = (end, codes, kind)
+        forms += [text[len(c) :] for c in self._clitics if text.startswith(c) and len(text) > len(c) + 2]
+        entries = [entry for form in forms for table in (self._own_names, self._names) for entry in table.get(form, ())]
+        best = max(
+            (entry for entry in entries if _follows(sentence.texts, i + 1, entry[0], genitive=self._genitive_s)),
+            key=lambda entry: len(entry[0]),
+            default=None,
+        )
         if best is not None:
-            return best
-        for form in [low, *forms[1:]] if self._clitics else [low]:
-            for cut in range(min(len(form), _LONGEST_ENDING), _SHORTEST_START - 1, -1):
-                start = self._own_starts.get(form[:cut]) or self._starts.get(form[:cut])
-                if start is not None and (start[1] == ADJECTIVE or text[0].isupper()):
-                    if self.language == "en" and not text[0].isupper():
-                        return None
-                    return i + 1, (start[0],), start[1]
-        if not any(form in table for form in forms for table in (self._own_names, self._names)):
+            return i + 1 + len(best[0]), best[1], best[2]
+        start = self._by_start([low, *forms[1:]] if self._clitics else [low], is_capital=text[0].isupper())
+        if start is not None:
+            return i + 1, (start[0],), start[1]
+        if not entries:
             if len(self._no_places) >= REMEMBERED_WORDS:
                 self._no_places.clear()
             self._no_places.add(text)
+        return None
+
+    def _by_start(self, forms: list[str], *, is_capital: bool) -> tuple[str, str] | None:
+        """Find the longest start of a word that stands for a country; English adjectives are written with a capital."""
+        for form in forms:
+            for cut in range(min(len(form), _LONGEST_ENDING), _SHORTEST_START - 1, -1):
+                start = self._own_starts.get(form[:cut]) or self._starts.get(form[:cut])
+                if start is not None and (is_capital or (start[1] == ADJECTIVE and self.language != "en")):
+                    return start
         return None
 
 

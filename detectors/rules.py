@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors import patterns
 from detectors.keywords import Keywords
+from detectors.patterns import Pattern
 from detectors.query import Query
+from detectors.settings import RuleSettings
 from tocsin.errors import Problem, SettingsInvalid
+from tocsin.records import Article, Detection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from detectors.patterns import Pattern
-    from detectors.settings import RuleSettings
-    from tocsin.records import Article, Detection
+    pass
 
 DENIALS: Final = frozenset({"denied", "negated"})
 
@@ -66,6 +66,6 @@ def _entry_point(name: str) -> Callable[[Article], list[Detection]]:
         raise ValueError(f"python: no module {module_name!r}: {error}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise ValueError(f"python: {module_name!r} has no function {function_name!r}")  # noqa: TRY004  one fate for all mistakes of a rule
+        raise ValueError(f"python: {module_name!r} has no function {function_name!r}")
     found: Callable[[Article], list[Detection]] = function
     return found

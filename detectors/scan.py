@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tocsin.records import Detection, Evidence
+
 if TYPE_CHECKING:
     from detectors.candidates import Candidate
     from detectors.engine import Engine
-    from tocsin.records import Detection, Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class ScanResult:
 
 
 def scan(
-    engine: Engine, *, id: str, title: str, text: str, language: str | None = None,  # noqa: A002  the contract's word
+    engine: Engine, *, id: str, title: str, text: str, language: str | None = None,
     published: datetime | str | None = None,
 ) -> ScanResult:  # fmt: skip
     """Read one text by every rule but the level-four ones, which need a whole article."""
@@ -76,7 +77,7 @@ def _instant(text: str) -> datetime | None:
 
 
 def to_json(result: ScanResult) -> dict[str, Any]:
-    """The object of one `scan --jsonl` line; codes are bare, so AU is whoever the text meant."""
+    """Return the object of one `scan --jsonl` line; codes are bare, so AU is whoever the text meant."""
     return {"id": result.id, "lang": result.language, "events": [event_json(event) for event in result.events]}
 
 

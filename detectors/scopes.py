@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors.lexicon import SCOPE
+from detectors.marks import Mark
+from detectors.tokens import Sentence
 
 if TYPE_CHECKING:
     from detectors.document import Document
-    from detectors.lexicon import Mark
-    from detectors.tokens import Sentence
 
 WORDS_AHEAD: Final = 9
 OPENING_WORDS: Final = 6
@@ -99,7 +99,7 @@ def _cut(sentence: Sentence, span: range, terminators: set[int]) -> bool:
 
 
 def clause(sentence: Sentence, at: int) -> tuple[int, int]:
-    """The words between the commas around word *at*; a comma inside a number of words without a verb still cuts."""
+    """Return the words between the commas around word *at*; a comma inside a number of words without a verb still cuts."""
     low = at
     while low > 0 and sentence.texts[low - 1] not in _BORDERS:
         low -= 1
@@ -110,7 +110,7 @@ def clause(sentence: Sentence, at: int) -> tuple[int, int]:
 
 
 def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int | None:
-    """A year in the clause that is not the year of publication makes it background."""
+    """Return a year in the clause that is not the year of publication makes it background."""
     years = [
         i for i, text in enumerate(sentence.texts) if len(text) == 4 and text.isdigit() and 1800 <= int(text) <= 2100
     ]
@@ -126,6 +126,6 @@ def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int
 
 
 def hard_border_between(sentence: Sentence, first: int, second: int) -> bool:
-    """A semicolon, bracket or the like stands between two words."""
+    """Return a semicolon, bracket or the like stands between two words."""
     low, high = sorted((first, second))
     return any(text in _HARD_BORDERS for text in sentence.texts[low:high])

@@ -6,17 +6,16 @@ lexicons and place names see the parts that languages glue together.
 
 from __future__ import annotations
 
-import re
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from detectors.marks import Mark, PlaceMark, Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from detectors.lexicon import Mark
-    from detectors.places import PlaceMark
-    from detectors.quantities import Quantity
 
 _MARKS: Final = "\u0300-\u036f\u064b-\u0652\u0670"
 _TOKEN: Final = re.compile(
@@ -37,7 +36,7 @@ TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
 
 
 def fold(text: str, language: str = "") -> str:
-    """The form under which words are compared: lower case, Russian ё as е, no Arabic vowel signs."""
+    """Return the form under which words are compared: lower case, Russian ё as е, no Arabic vowel signs."""
     if language == "tr":
         text = text.replace("İ", "i").replace("I", "ı")
     return text.lower().translate(_DROPPED)
@@ -98,7 +97,7 @@ def split(text: str, *, field: str, language: str, abbreviations: frozenset[str]
 
 
 def words(text: str, language: str = "") -> tuple[list[str], list[str]]:
-    """The words of a short text, as written and folded; the same cutting as in articles."""
+    """Return the words of a short text, as written and folded; the same cutting as in articles."""
     found = list(_TOKEN.finditer(text))
     kept = [m.group() for i, m in enumerate(found) if m.group() not in _HYPHENS or not _is_glued(found, i)]
     return kept, [fold(word, language) for word in kept]

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
-from detectors.lexicon import Mark
+from detectors.marks import Mark
 from detectors.patterns import matches
 from detectors.places import ADJECTIVE, CAPITAL, CITY, COUNTRY, INSTITUTION, TOWN
+from detectors.tokens import Sentence
 from tocsin.records import Certainty, Detection, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detectors.document import Document
+    from detectors.marks import PlaceMark
     from detectors.patterns import Match
-    from detectors.places import PlaceMark
     from detectors.rules import Rule
-    from detectors.tokens import Sentence
 
 ALLIANCES: Final = frozenset({"NATO", "UN", "AU", "ECOWAS", "EU", "GCC", "CSTO", "SADC", "EAC", "G5", "MNJTF", "SCO"})
 _SEATS: Final = {"EU": "BE", "NATO": "BE", "AU": "ET"}  # whose capital then stands for the alliance
@@ -137,7 +137,7 @@ def _reason_against(detection: Detection, *, has_border: bool, has_region: bool,
 
 
 def _target(document: Document, sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
-    """The receiving place: after a preposition of direction and nearest to the movement; adjectives only before `capital` and the like."""
+    """Return the receiving place: after a preposition of direction and nearest to the movement; adjectives only before `capital` and the like."""
     del document
     names = [
         place
@@ -195,7 +195,7 @@ def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
 
 
 def _is_speaking(sentence: Sentence, place: PlaceMark) -> bool:
-    """`the defence ministry in Bamako`: the place of whoever speaks, when another place follows."""
+    """Tell of `the defence ministry in Bamako`: the place of whoever speaks, when another place follows."""
     soldiers = {mark.start for mark in sentence.of("forces")}
     soldiers |= {mark.start for name, marks in sentence.marks.items() if name.startswith("actor:") for mark in marks}
     holders = [m for m in sentence.of("authority", "government", "head", "unnamed") if m.start not in soldiers]
@@ -257,7 +257,7 @@ def _coordinated(sentence: Sentence, states: list[_Actor], anchor: _Actor) -> li
 
 
 def _is_source(sentence: Sentence, place: PlaceMark) -> bool:
-    """An adjective of whoever says it: `according to Lebanese media`."""
+    """Return an adjective of whoever says it: `according to Lebanese media`."""
     sources = sentence.of("media", "witness", "unnamed", "authority", "saying")
     if place.kind != ADJECTIVE:
         return any(

@@ -1,0 +1,97 @@
+"""What one line of a lexicon means: forms of words, alternatives, gaps, numbers, what is kept out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from detectors.tokens import words
+
+_UNITS: Final = range(1, 10)
+_TENS: Final = range(20, 100, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One word of an entry: literal forms, word starts, word endings; `gap` words may stand before it."""
+
+    exact: frozenset[str] = frozenset()
+    starts: tuple[str, ...] = ()
+    endings: tuple[str, ...] = ()
+    cased: bool = False
+    number: bool = False
+    gap: int = 0
+    final: bool = False
+
+    def fits(self, text: str, low: str, numbers: frozenset[str]) -> bool:
+        """Whether a word of a sentence is one of its forms."""
+        word = text if self.cased else low
+        if word in self.exact or (self.starts and word.startswith(self.starts)):
+            return True
+        if self.endings and word.endswith(self.endings):
+            return True
+        return self.number and (low in numbers or low[:1].isdigit())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a class: its first word, and those that must follow; `bars` keeps its words out of the class."""
+
+    name: str
+    first: Part
+    rest: tuple[Part, ...]
+    value: tuple[int | None, ...] | None
+    bars: bool
+
+
+def parts_of(text: str, language: str) -> tuple[Part, ...]:
+    """Read one entry.
+
+    Raises:
+        ValueError: it names no word.
+    """
+    parts: list[Part] = []
+    gap = 0
+    for chunk in text.split():
+        if chunk[0] == "~" and chunk[1:].isdigit():
+            gap = int(chunk[1:])
+            continue
+        word = chunk.removesuffix("$")
+        if "|" in word or "*" in word or word[0] == "=" or word == "#":
+            found = [_options(word, language)]
+        else:
+            found = [Part(exact=frozenset({low})) for low in words(word, language)[1]]
+        if found:
+            found[0] = replace(found[0], gap=gap)
+            found[-1] = replace(found[-1], final=chunk.endswith("$"))
+            gap = 0
+        parts += found
+    if not parts:
+        raise ValueError(f"lexicon {language!r}: the entry {text!r} names no word")
+    return tuple(parts)
+
+
+def _options(chunk: str, language: str) -> Part:
+    cased = chunk.startswith("=")
+    exact, starts, endings = set(), [], []
+    for option in chunk.split("|"):
+        plain = option.removeprefix("=")
+        bare = plain.strip("*")
+        word = bare if cased else "".join(words(bare, language)[1])
+        if plain.startswith("*"):
+            endings.append(word)
+        elif plain.endswith("*"):
+            starts.append(word)
+        elif plain != "#":
+            exact.add(word)
+    return Part(frozenset(exact), tuple(starts), tuple(endings), cased=cased, number="#" in chunk.split("|"))
+
+
+def joined_numbers(numbers: dict[str, int], joint: str) -> dict[str, int]:
+    """German writes 41 as one word, unit first: einundvierzig; and 200, 3000 too."""
+    units = {word: value for word, value in numbers.items() if value in _UNITS}
+    tens = {word: value for word, value in numbers.items() if value in _TENS}
+    both = {f"{u}{joint}{t}": a + b for u, a in units.items() for t, b in tens.items()}
+    hundreds = {f"{u}hundert": a * 100 for u, a in units.items()}
+    thousands = {f"{u}tausend": a * 1000 for u, a in {**units, **tens, **both}.items()}
+    return both | hundreds | thousands
