@@ -1,7 +1,8 @@
 """What was read and rung, by month: the stream forgets, the archive keeps.
 
 One SQLite file a month, or several when a month is large, with full-text search. Nothing is ever deleted from a
-file (a contentless index of SQLite 3.40 cannot); retention drops whole files, the oldest first.
+file (a contentless index of SQLite 3.40 cannot); retention drops whole files, the oldest first. A damaged file is
+put by under another name, and its month goes on in a new one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ CREATE INDEX IF NOT EXISTS records_seen ON records (kind, seen_at, id);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(title, text, content='', tokenize='unicode61');
 """
 _NAME = re.compile(r"archive-(?P<month>\d{4}-\d{2})\.(?P<part>\d{3})\.db")
+BUSY_S = 5.0
 PARTS = 8  # files that the allowed size is cut into: what trimming drops at once is at most this share
+DAMAGED = ".damaged"
 _WORD = re.compile(r"\w+")
 _COMPRESSION = 1  # a third of the size of JSON, and fast enough for thousands a second
 
@@ -70,18 +73,15 @@ class Archive:
         Raises:
             StoreFull, StoreUnavailable: nothing of the last month tried was kept.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         by_month: dict[str, list[Kept]] = {}
         for record in kept:
             by_month.setdefault(record.seen_at.astimezone(UTC).strftime("%Y-%m"), []).append(record)
-        for month, records in by_month.items():
-            try:
-                with closing(_connect(self._part(month))) as conn:
-                    _insert(conn, records)
-            except sqlite3.OperationalError as error:
-                if "full" in str(error):
-                    raise StoreFull(f"archive {month}: {error}") from error
-                raise StoreUnavailable(f"archive {month}: {error}") from error
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for month, records in by_month.items():
+                self._put_in(month, records)
+        except OSError as error:
+            raise StoreUnavailable(f"archive {self._folder}: {error}") from error
 
     def latest(self, kind: str, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Kept]:
         """Return a page, the newest first; *before* is the instant and id of the last one seen."""
@@ -89,12 +89,12 @@ class Archive:
         instant, last = ((before[0] - EPOCH) // MICROSECOND, before[1]) if before else (2**63 - 1, "")
         until = before[0].astimezone(UTC).strftime("%Y-%m") if before else "9999-12"
         found: list[Kept] = []
-        for month, paths in groupby(reversed(self._files()), key=lambda path: path.name[8:15]):
+        for month, paths in groupby(self._newest_first(), key=lambda path: path.name[8:15]):
             if month > until:
                 continue
-            for path in paths:  # the parts of a month overlap in time
-                with closing(_connect(path)) as conn:
-                    found += _rows(conn.execute(query, (kind, instant, last, limit)))
+            for rows in _asked(paths, query, (kind, instant, last, limit)):  # the parts of a month overlap in time
+                found += rows
+            found = _once(found)
             if len(found) >= limit:
                 break
         return sorted(found, key=lambda kept: (kept.seen_at, kept.id), reverse=True)[:limit]
@@ -102,12 +102,12 @@ class Archive:
     def by_key(self, kind: str, key: str) -> list[Kept]:
         """Return all of one key, the newest first."""
         query = "SELECT * FROM records WHERE kind = ? AND key = ? ORDER BY seen_at DESC"
-        return [row for conn in self._newest_first() for row in _rows(conn.execute(query, (kind, key)))]
+        return _once(row for rows in _asked(self._newest_first(), query, (kind, key)) for row in rows)
 
     def by_url(self, kind: str, url: str) -> list[Kept]:
         """Return all of one URL, the newest first."""
         query = "SELECT * FROM records WHERE url = ? AND kind = ? ORDER BY seen_at DESC"
-        return [row for conn in self._newest_first() for row in _rows(conn.execute(query, (url, kind)))]
+        return _once(row for rows in _asked(self._newest_first(), query, (url, kind)) for row in rows)
 
     def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:
         """Return what holds all of *words* in title or text, the newest first."""
@@ -119,11 +119,11 @@ class Archive:
             " WHERE words MATCH ? AND kind = ? ORDER BY seen_at DESC LIMIT ?"
         )
         found: list[Kept] = []
-        for conn in self._newest_first():
-            found += _rows(conn.execute(query, (terms, kind, limit - len(found))))
+        for rows in _asked(self._newest_first(), query, (terms, kind, limit)):
+            found = _once((*found, *rows))
             if len(found) >= limit:
                 break
-        return found
+        return found[:limit]
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each file by its name, the oldest first."""
@@ -143,7 +143,27 @@ class Archive:
                 for part in (path, *path.parent.glob(f"{path.name}-*")):
                     part.unlink(missing_ok=True)
                 dropped.append(path.name)
+        for path in self._folder.glob(f"archive-*{DAMAGED}*"):
+            named = _NAME.match(path.name)
+            if named is not None and named["month"] < oldest_kept:
+                path.unlink(missing_ok=True)
         return dropped
+
+    def _put_in(self, month: str, records: Sequence[Kept]) -> None:
+        while True:
+            path = self._part(month)
+            try:
+                with closing(_made(path)) as conn:
+                    _insert(conn, records)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+                    raise (StoreFull if full else StoreUnavailable)(f"archive {path}: {error}") from error
+                log.error("archive file put by", file=str(path), reason=str(error))  # noqa: TRY400 — the disk's trouble has no traceback
+                for part in (path, *path.parent.glob(f"{path.name}-*")):
+                    part.replace(part.with_name(part.name.replace(path.name, path.name + DAMAGED)))
+            else:
+                return
 
     def _part(self, month: str) -> Path:
         """Return the file that takes what *month* brings now."""
@@ -158,19 +178,39 @@ class Archive:
     def _files(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("archive-*.db") if _NAME.fullmatch(path.name))
 
-    def _newest_first(self) -> Iterator[sqlite3.Connection]:
-        for path in reversed(self._files()):
-            with closing(_connect(path)) as conn:
-                yield conn
+    def _newest_first(self) -> Iterator[Path]:
+        return reversed(self._files())
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    conn = sqlite3.connect(path, timeout=5.0)
-    conn.row_factory = sqlite3.Row
-    conn.execute("PRAGMA journal_mode=WAL")
-    conn.execute("PRAGMA synchronous=NORMAL")  # the stream still has what a power loss takes: see `keep_records`
-    conn.executescript(_SCHEMA)
+def _made(path: Path) -> sqlite3.Connection:
+    """Open the file at *path* to write to it, and make it if need be."""
+    conn = sqlite3.connect(path, timeout=BUSY_S)
+    try:
+        conn.execute("PRAGMA journal_mode=WAL")
+        conn.execute("PRAGMA synchronous=FULL")  # the cursor moves next, and nobody looks back
+        conn.executescript(_SCHEMA)
+    except sqlite3.Error:
+        conn.close()
+        raise
     return conn
+
+
+def _asked(paths: Iterable[Path], query: str, values: tuple[object, ...]) -> Iterator[list[Kept]]:
+    """Ask one file after the other; one that is damaged, or dropped meanwhile, is passed over."""
+    for path in paths:
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S)) as conn:
+                conn.row_factory = sqlite3.Row
+                yield list(_rows(conn.execute(query, values)))
+        except sqlite3.DatabaseError as error:
+            if _is_damage(error):
+                log.error("archive file passed over", file=str(path), reason=str(error))  # noqa: TRY400 — the disk's trouble has no traceback
+            elif path.exists() and "no such table" not in str(error):  # that one is just being made
+                raise StoreUnavailable(f"archive {path}: {error}") from error
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _insert(conn: sqlite3.Connection, records: Iterable[Kept]) -> None:
@@ -194,15 +234,23 @@ def _insert(conn: sqlite3.Connection, records: Iterable[Kept]) -> None:
                 conn.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", words)
 
 
-def _rows(cursor: sqlite3.Cursor) -> list[Kept]:
-    return [
-        Kept(
+def _once(found: Iterable[Kept]) -> list[Kept]:
+    """Leave out what was put a second time, into the next file, after a crash."""
+    return list({(row.kind, row.id): row for row in found}.values())
+
+
+def _rows(cursor: sqlite3.Cursor) -> Iterator[Kept]:
+    for row in cursor:
+        try:
+            value = zlib.decompress(row["value"])
+        except zlib.error as error:
+            log.error("archived record unreadable", kind=row["kind"], record=row["id"], reason=str(error))  # noqa: TRY400 — a flipped bit has no traceback
+            continue
+        yield Kept(
             kind=row["kind"],
             id=row["id"],
             key=row["key"],
             seen_at=EPOCH + row["seen_at"] * MICROSECOND,
             url=row["url"],
-            value=zlib.decompress(row["value"]),
+            value=value,
         )
-        for row in cursor
-    ]
