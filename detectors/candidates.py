@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from detectors.scopes import scopes_of
 from detectors.tokens import Sentence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from detectors.rules import Rule
     from detectors.scopes import Cue
 
+SPEAKER_REACH: Final = 7  # words between a source and its `said`
 DENIALS = frozenset({"denied", "negated"})
 SOURCES: Mapping[str, Speaker] = {
     "authority": Speaker.AUTHORITY,
@@ -79,7 +80,7 @@ def judge(
 def attribute(
     document: Document, sentence: Sentence, *, but: list[int]
 ) -> tuple[Attribution | None, bool, Evidence | None]:
-    """Who is named as saying it, whether only weak sources do, and the words. What stands at *but* tells nothing of itself."""
+    """Who is named as saying it, whether only weak sources do, and the words; what stands at *but* says nothing itself."""
     sayings = sentence.of("saying")
     sources = [(name, mark) for name in SOURCES for mark in sentence.of(name) if mark.start not in but]
     if not sources or not sayings:
@@ -87,7 +88,7 @@ def attribute(
     chosen = []
     for saying in sayings:
         name, mark = min(sources, key=lambda item: _apart(item[1].start, item[1].end, saying.start, saying.end))
-        if _apart(mark.start, mark.end, saying.start, saying.end) <= 7:
+        if _apart(mark.start, mark.end, saying.start, saying.end) <= SPEAKER_REACH:
             chosen.append((name, mark))
     if not chosen:
         return None, False, None

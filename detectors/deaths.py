@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from detectors import quantities
 from detectors.candidates import Candidate, judge
 from detectors.marks import Quantity
-from detectors.patterns import gap_cost, matches
+from detectors.patterns import Span, gap_cost, matches
 from detectors.scopes import clause
 from tocsin.records import Certainty, Detection, Evidence, Toll
 
@@ -28,6 +28,7 @@ HEADS_ELSEWHERE: Final = frozenset({"injured", "missing", "animals", "rescued", 
 PERSON_REACH: Final = 16
 VAGUE_PLURAL: Final = 2
 _ANIMAL_REACH: Final = 6
+_OBJECT_REACH: Final = 2
 _INSTEAD_REACH: Final = 3
 
 
@@ -99,7 +100,8 @@ def _summed(sentence: Sentence) -> list[Quantity]:
 def _bind(
     sentence: Sentence, rule: Rule, figures: list[Quantity], language: str
 ) -> dict[tuple[int, int], list[Quantity]]:
-    best: dict[int, tuple[float, str, tuple[int, int]]] = {}
+    """Give every count to the predicate whose pattern costs least, and keep those of the dead."""
+    best: dict[int, tuple[float, str, Span]] = {}
     by_place = {id(quantity): quantity for quantity in figures}
     original, sentence.quantities = sentence.quantities, figures
     for pattern in rule.patterns:
@@ -108,36 +110,34 @@ def _bind(
         for match in matches(pattern, sentence):
             count = match.part("count")
             other = next((span for name, span in match.parts if name != "count"), None)
-            if not isinstance(count, Quantity) or other is None:
-                continue
-            cost = match.cost
-            old = best.get(id(count))
-            if old is None or cost < old[0]:
-                best[id(count)] = cost, pattern.means, (other.start, other.end)
+            if count is not None and other is not None and (id(count) not in best or match.cost < best[id(count)][0]):
+                best[id(count)] = match.cost, pattern.means, other
     sentence.quantities = original
     anchors = _anchors(sentence)
     result: dict[tuple[int, int], list[Quantity]] = {}
     for key, (_, means, span) in best.items():
         quantity = by_place[key]
-        if means != rule.settings.type or quantity.head in HEADS_ELSEWHERE:
-            continue
-        if quantity.bare == 0:
-            continue
-        if (
-            quantity.article
-            and quantity.head not in {"people", "forces"}
-            and any(m.start <= span[0] < m.end for m in sentence.of("corpses"))
-        ):
-            continue  # `a body such as the council`
-        owner = next((a for a in anchors if a.start < span[1] and span[0] < a.end), None)
-        if owner is not None:
+        owner = next((a for a in anchors if a.start < span.end and span.start < a.end), None)
+        if owner is not None and means == rule.settings.type and _counts_people(sentence, quantity, span):
             result.setdefault((owner.start, owner.end), []).append(quantity)
     return result
 
 
+def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> bool:
+    if quantity.head in HEADS_ELSEWHERE or quantity.bare == 0:
+        return False
+    is_body = any(mark.start <= predicate.start < mark.end for mark in sentence.of("corpses"))
+    return not (
+        is_body and quantity.article and quantity.head not in {"people", "forces"}
+    )  # `a body such as the council`
+
+
 def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[Quantity]:
-    """Return the counts that are truly of this predicate: a killer's `a man` gives way to what he killed, a later clause to this one."""
-    if len(counts) < 2 or anchor.name == "toll":
+    """Return the counts that are truly of this predicate.
+
+    A killer's `a man` gives way to those he killed, and a later clause to this one.
+    """
+    if len(counts) <= 1 or anchor.name == "toll":
         return counts
     counted = [count for count in counts if not count.article] or counts
     standing = [count for count in counted if "withdrawn" not in _notes(sentence, count)] or counted
@@ -159,12 +159,12 @@ def _gap(sentence: Sentence, count: Quantity, anchor: Mark) -> float:
 
 
 def _is_of_animals(sentence: Sentence, anchor: Mark, count: Quantity) -> bool:
-    """Return an animal stands nearer to the predicate than whoever was counted."""
+    """Tell whether an animal stands nearer to the predicate than whoever was counted."""
     own = (count.start, count.end) == (anchor.start, anchor.end)
     victim = _ANIMAL_REACH if own else min(abs(count.start - anchor.end), abs(anchor.start - count.head_at))
     for mark in sentence.of("animals"):
         after = mark.start - anchor.end
-        if 0 <= after <= 2 or 0 <= (after if after >= 0 else anchor.start - mark.end) < victim:
+        if 0 <= after <= _OBJECT_REACH or 0 <= (after if after >= 0 else anchor.start - mark.end) < victim:
             return True
     return False
 
@@ -195,25 +195,24 @@ def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity
         return many
     if anchor.name in {"toll", "corpses"}:
         return None
-    people = [
-        m
-        for m in sentence.of("people", "forces", "nobody")
-        if anchor.start - PERSON_REACH <= m.start < anchor.end + PERSON_REACH
-    ]
-    near = [m for m in people if low - 1 <= m.start < high + 1] or people
-    if not near:
+    reach = range(anchor.start - PERSON_REACH, anchor.end + PERSON_REACH)
+    people = [mark for mark in sentence.of("people", "forces", "nobody") if mark.start in reach]
+    near = [mark for mark in people if low - 1 <= mark.start < high + 1] or people
+    weak = anchor.name in {"dying_plain", "slaying", "dead"}
+    if not near or (weak and not _is_calamity(document, sentence)):
         return None
-    if anchor.name in {"dying_plain", "slaying", "dead"} and not _is_calamity(document, sentence):
-        return None
-    number = _number(sentence, anchor, low, high)
-    person = min(near, key=lambda m: gap_cost(sentence, *sorted((m.start, anchor.start))))
-    if number is None:
-        number = 1 if any(m.start == person.start for m in sentence.of("people_one")) else None
-    if number is None and any(m.start == person.start for m in sentence.of("people_many")):
-        number = VAGUE_PLURAL
+    person = min(near, key=lambda mark: gap_cost(sentence, *sorted((mark.start, anchor.start))))
+    number = _number(sentence, anchor, low, high) or _own_number(sentence, person)
     if number == 1:
         return Quantity(person.start, person.end, 1, 1)
     return replace(many, start=person.start, end=person.end) if number == VAGUE_PLURAL else None
+
+
+def _own_number(sentence: Sentence, person: Mark) -> int | None:
+    for name, number in (("people_one", 1), ("people_many", VAGUE_PLURAL)):
+        if any(mark.start == person.start for mark in sentence.of(name)):
+            return number
+    return None
 
 
 def _number(sentence: Sentence, anchor: Mark, low: int, high: int) -> int | None:

@@ -133,7 +133,7 @@ def tail_of(verb: Span) -> tuple[int, int] | None:
 
 
 def _is_somebody_elses(sentence: Sentence, reading: _Reading) -> bool:
-    """`Nach dem Rücktritt seiner Stellvertreterin hat der Premier …`: what follows the noun owns it, not what stands before."""
+    """`Nach dem Rücktritt seiner Stellvertreterin hat der Premier …`: the noun is owned by what follows it."""
     verb = reading.verb
     if any(verb.end <= mark.start and mark.end == reading.target.start for mark in sentence.of("by")):
         return True  # `limogé par le président`: who does it

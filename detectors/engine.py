@@ -107,7 +107,7 @@ class Tongue:
         return Prefilter(self.lexicon, [pattern for rule in self._rules for pattern in rule.patterns])
 
     def sentences(self, fields: Mapping[str, str], hits: Mapping[str, list[tuple[int, int]]]) -> list[Sentence]:
-        """Cut the fields into sentences, and mark those that matter: the opening, and around every one that can match."""
+        """Cut the fields into sentences, and mark the opening and those around every one that can match."""
         found: list[Sentence] = []
         hot: set[int] = set()
         for name, text in fields.items():
@@ -217,9 +217,14 @@ class Engine:
             if place is not None and there is not None:
                 shown.append(document.evidence(there, place.start, place.end, "country"))
             detection = Detection(
-                type=rule.settings.type, certainty=Certainty.CONFIRMED, rule=rule.settings.id, severity=rule.settings.severity,
-                evidence=tuple(dict.fromkeys(shown)), country=country, places=document.named_places(first, country),
-            )  # fmt: skip
+                type=rule.settings.type,
+                certainty=Certainty.CONFIRMED,
+                rule=rule.settings.id,
+                severity=rule.settings.severity,
+                evidence=tuple(dict.fromkeys(shown)),
+                country=country,
+                places=document.named_places(first, country),
+            )
             yield judge(document, rule, detection, first, [start, end - 1])
 
 

@@ -77,7 +77,7 @@ class Lexicon:
         return [name for name in self._entries if name.startswith(SCOPE) and name.split(":")[1] in wanted]
 
     def keys(self, names: Iterable[str]) -> Iterator[tuple[str, str, bool, bool]]:
-        """(class, letters, must open a word, must close a word): what every text with an entry of these classes contains."""
+        """Yield (class, letters, must open a word, must close a word) that every text with such an entry contains."""
         for name in names:
             for entry in self._entries.get(name, ()):
                 parts = [part for part in (entry.first, *entry.rest) if not part.number]
@@ -92,7 +92,7 @@ class Lexicon:
                     yield name, word.lower(), False, True
 
     def mark(self, sentence: Sentence) -> None:
-        """Find every class in *sentence*. A longer scope phrase hides the shorter one inside it; `pseudo` hides everything."""
+        """Find every class in *sentence*; a longer phrase hides a scope cue inside it, `pseudo` hides everything."""
         texts, lows, size = sentence.texts, sentence.lows, len(sentence)
         marks: list[Mark] = []
         holes: list[Mark] = []  # `!peine de mort` keeps `mort` out of its class there
@@ -214,14 +214,8 @@ def _hides(longer: Mark, mark: Mark) -> bool:
     family = _FAMILY.get(mark.name)
     if family is not None and _FAMILY.get(longer.name) == family:
         return (longer.words, longer.end) > (mark.words, mark.end)  # `shot dead` over `were shot`
-    if mark.words >= longer.words:
+    if mark.words >= longer.words or mark.start < longer.start or mark.end > longer.end:
         return False
-    if mark.start < longer.start or mark.end > longer.end:
-        return False
-    if longer.name == "pseudo":
+    if longer.name in {"pseudo", mark.name}:
         return True
-    if mark.name == longer.name:
-        return True
-    if family is not None:
-        return False
-    return mark.name.startswith(SCOPE) and not longer.name.startswith("actor:")
+    return family is None and mark.name.startswith(SCOPE) and not longer.name.startswith("actor:")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
-    """Words `start`..`end` (exclusive) are of class `name`; `tail` is the far part of a split entry (`brachten … um`)."""
+    """Words `start`..`end` (exclusive) are of class `name`; `tail` is the far part of a split one (`brachten … um`)."""
 
     name: str
     start: int

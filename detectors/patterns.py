@@ -25,9 +25,14 @@ class Span(Protocol):
     """Anything that stands on words of a sentence."""
 
     @property
-    def start(self) -> int: ...
+    def start(self) -> int:
+        """Its first word."""
+        ...
+
     @property
-    def end(self) -> int: ...
+    def end(self) -> int:
+        """The word behind its last."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A look at the letters before anything is cut into words: which sentences can tell something at all.
 
-A pattern can only match where each of its classes has a word. Every entry of such a class is looked for by its longest word,
-all at once (Aho-Corasick), and the hits of a sentence are added up as bits.
+A pattern can only match where each of its classes has a word. Every entry of such a class is looked for by its longest
+word, all at once (Aho-Corasick), and the hits of a sentence are added up as bits.
 """
 
 from __future__ import annotations

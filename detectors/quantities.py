@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _GROUPS: Final = re.compile(r"[.,'’\u00a0\u202f ](?=\d{3}(?!\d))")
 _WHOLE: Final = re.compile(r"\d+")
 HEADS: Final = (
-    "dead", "dead_many", "corpses", "injured", "missing", "people", "animals", "unit", "things", "forces", "rescued", "detained",
+    "dead", "dead_many", "corpses", "injured", "missing", "people", "animals", "unit", "things", "forces",
+    "rescued", "detained",
 )  # fmt: skip
 HEAD_REACH: Final = 4
 RISE_REACH: Final = 4
@@ -136,7 +137,7 @@ def _adds(current: int, value: int) -> bool:
 
 def _fits_behind(current: int, mark: Mark) -> bool:
     following = mark.value[0] or 0 if mark.name == "number" and mark.value else 0
-    return 0 < following and current >= 2 * TEN and _adds(current, following)
+    return following > 0 and current >= 2 * TEN and _adds(current, following)
 
 
 def _before(sentence: Sentence, name: str, at: int, reach: int = _WORD_OR_TWO) -> Mark | None:
@@ -221,7 +222,7 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
 
 
 def _head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Mark | None:
-    """The first noun behind a number that the lexicon knows, before any border or further number."""
+    """Return the first noun behind a number that the lexicon knows, before any border or further number."""
     texts, end = sentence.texts, quantity.end
     stop = min(end + HEAD_REACH + (_ARTICLE_REACH if quantity.article else 0), len(sentence))
     others = {other.start for other in plain if other.start >= end and not other.article and not quantity.article}

@@ -7,7 +7,8 @@
     near   := atom ("NEAR/" n atom)*
     atom   := field ":" atom | "(" or ")" | '"' words '"' | word["*"]
 
-Fields are `title`, `summary` and `text`; two atoms side by side are joined by AND. NEAR counts words between, in one sentence.
+Fields are `title`, `summary` and `text`; two atoms side by side are joined by AND.
+NEAR counts the words between, in one sentence.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from detectors import patterns
 from detectors.keywords import Keywords
@@ -14,9 +14,6 @@ from detectors.query import Query
 from detectors.settings import RuleSettings
 from tocsin.errors import Problem, SettingsInvalid
 from tocsin.records import Article, Detection
-
-if TYPE_CHECKING:
-    pass
 
 DENIALS: Final = frozenset({"denied", "negated"})
 
@@ -66,6 +63,8 @@ def _entry_point(name: str) -> Callable[[Article], list[Detection]]:
         raise ValueError(f"python: no module {module_name!r}: {error}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise ValueError(f"python: {module_name!r} has no function {function_name!r}")
+        raise ValueError(  # noqa: TRY004  one fate for all mistakes of a rule
+            f"python: {module_name!r} has no function {function_name!r}"
+        )
     found: Callable[[Article], list[Detection]] = function
     return found

@@ -1,7 +1,7 @@
 """Whether a statement is asserted at all: negated, feared, denied, long ago, a film … in the manner of ConText.
 
-A cue of a scope reaches forward or backward a few words, over its clause, its sentence, the sentences around or the document.
-Terminators (but, sondern, а) and clause borders end the first two; `pseudo` phrases hide cues inside them.
+A cue of a scope reaches forward or backward a few words, over its clause, its sentence, the sentences around or the
+document. Terminators (but, sondern, а) and clause borders end the first two; `pseudo` phrases hide cues inside them.
 Source: Harkema et al., ConText, J. Biomed. Inform. 42(5), 2009.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors.lexicon import SCOPE
+from detectors.quantities import YEARS
 from detectors.marks import Mark
 from detectors.tokens import Sentence
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WORDS_AHEAD: Final = 9
 OPENING_WORDS: Final = 6
+_YEAR_DIGITS: Final = 4
 # `not ruled out` holds a `ruled out` and a `not` that mean nothing by themselves.
 LIFTS: Final = {"open_option": ("ruled_out", "negated", "rejected", "denied")}
 _BORDERS: Final = frozenset(",;:!?()–—")
@@ -37,16 +39,7 @@ class Cue:
 def scopes_of(document: Document, sentence: Sentence, points: list[int]) -> dict[str, Cue]:
     """Every scope that covers one of the words *points* of *sentence*, with its cue."""
     found: dict[str, Cue] = {}
-    for name, marks in sentence.marks.items():
-        if not name.startswith(SCOPE):
-            continue
-        scope, reach = name.removeprefix(SCOPE).split(":")
-        if scope in found:
-            continue
-        for mark in marks:
-            if any(_reaches(sentence, mark, reach, point) for point in points):
-                found[scope] = Cue(scope, sentence, mark)
-                break
+    _from_here(sentence, points, found)
     _from_elsewhere(document, sentence, found)
     if sentence.is_question:
         found.setdefault("question", Cue("question", sentence, None))
@@ -58,6 +51,16 @@ def scopes_of(document: Document, sentence: Sentence, points: list[int]) -> dict
     if past is not None:
         found.setdefault("background", Cue("background", sentence, None))
     return found
+
+
+def _from_here(sentence: Sentence, points: list[int], found: dict[str, Cue]) -> None:
+    for name, marks in sentence.marks.items():
+        if not name.startswith(SCOPE):
+            continue
+        scope, reach = name.removeprefix(SCOPE).split(":")
+        cue = next((mark for mark in marks if any(_reaches(sentence, mark, reach, point) for point in points)), None)
+        if cue is not None:
+            found.setdefault(scope, Cue(scope, sentence, cue))
 
 
 def _from_elsewhere(document: Document, sentence: Sentence, found: dict[str, Cue]) -> None:
@@ -99,7 +102,7 @@ def _cut(sentence: Sentence, span: range, terminators: set[int]) -> bool:
 
 
 def clause(sentence: Sentence, at: int) -> tuple[int, int]:
-    """Return the words between the commas around word *at*; a comma inside a number of words without a verb still cuts."""
+    """Return the first and the last word, exclusive, between the commas around word *at*."""
     low = at
     while low > 0 and sentence.texts[low - 1] not in _BORDERS:
         low -= 1
@@ -110,9 +113,11 @@ def clause(sentence: Sentence, at: int) -> tuple[int, int]:
 
 
 def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int | None:
-    """Return a year in the clause that is not the year of publication makes it background."""
+    """Return where a year before that of publication stands in the clause; it makes the clause background."""
     years = [
-        i for i, text in enumerate(sentence.texts) if len(text) == 4 and text.isdigit() and 1800 <= int(text) <= 2100
+        i
+        for i, text in enumerate(sentence.texts)
+        if text.isdigit() and len(text) == _YEAR_DIGITS and int(text) in YEARS
     ]
     for at in years:
         if document.published is not None and int(sentence.texts[at]) >= document.published.year:
@@ -126,6 +131,6 @@ def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int
 
 
 def hard_border_between(sentence: Sentence, first: int, second: int) -> bool:
-    """Return a semicolon, bracket or the like stands between two words."""
+    """Tell whether a semicolon, bracket or the like stands between two words."""
     low, high = sorted((first, second))
     return any(text in _HARD_BORDERS for text in sentence.texts[low:high])

@@ -1,7 +1,7 @@
 """Words with their places in the text, gathered into sentences.
 
-A hyphen inside a word parts it (`UN-Sicherheitsrat` is two words), an apostrophe too (`l'Intérieur`, `İdlib'deki`), so that
-lexicons and place names see the parts that languages glue together.
+A hyphen inside a word parts it (`UN-Sicherheitsrat` is two words), an apostrophe too (`l'Intérieur`, `İdlib'deki`),
+so that lexicons and place names see the parts that languages glue together.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _DROPPED: Final = {ord("ё"): "е", ord("ـ"): None} | {
     code: None for span in ((0x064B, 0x0653), (0x0670, 0x0671)) for code in range(*span)
 }
 _HYPHENS: Final = frozenset("-‐‑'’")
+_DAY_DIGITS: Final = 2
 TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
 
 
@@ -44,7 +45,7 @@ def fold(text: str, language: str = "") -> str:
 
 @dataclass(slots=True, eq=False)
 class Sentence:
-    """One sentence of one field, as parallel lists of words; `marks`, `places` and `quantities` are filled by others."""
+    """One sentence of one field, as parallel lists of words; what stands on them is filled in by others."""
 
     field: str
     index: int
@@ -79,14 +80,14 @@ def split(text: str, *, field: str, language: str, abbreviations: frozenset[str]
     found = list(_TOKEN.finditer(text))
     run: list[re.Match[str]] = []
     for place, match in enumerate(found):
-        token = match.group()
-        if token == "\n":
+        word = match.group()
+        if word == "\n":
             if run:
                 yield _sentence(run, field, index, paragraph, language)
                 index, run = index + 1, []
             paragraph += 1
             continue
-        if token in _HYPHENS and _is_glued(found, place):
+        if word in _HYPHENS and _is_glued(found, place):
             continue
         run.append(match)
         if len(run) >= TOKENS_A_SENTENCE or _ends_here(found, place, run, abbreviations, text):
@@ -113,25 +114,27 @@ def _is_glued(found: list[re.Match[str]], place: int) -> bool:
 def _ends_here(
     found: list[re.Match[str]], place: int, run: list[re.Match[str]], abbreviations: frozenset[str], text: str
 ) -> bool:
-    token = found[place].group()
-    closing = token in _CLOSERS and len(run) > 1 and run[-2].group() in _ENDS
-    if token not in _ENDS and not closing:
+    sign = found[place].group()
+    closing = sign in _CLOSERS and len(run) > 1 and run[-2].group() in _ENDS
+    if sign not in _ENDS and not closing:
         return False
     if place + 1 >= len(found):
         return True
     following = found[place + 1]
-    if following.start() == found[place].end():
+    if following.start() == found[place].end() or not _opens(following.group()[:1]):
         return False
-    first = following.group()[:1]
-    if not (first.isupper() or first.isdigit() or first in "\"'„“«»‹(¿¡–—" or "\u0600" <= first <= "\u06ff"):
+    if sign != "." or closing or len(run) == 1:
+        return True
+    previous = run[-2].group()
+    if (len(previous) == 1 and previous.isupper()) or previous.lower() in abbreviations:
         return False
-    if token == "." and len(run) > 1 and not closing:
-        previous = run[-2].group()
-        if (len(previous) == 1 and previous.isupper()) or previous.lower() in abbreviations:
-            return False
-        if previous.isdigit() and len(previous) <= 2 and first.isalpha() and run[-2].end() == found[place].start():
-            return text[following.start() : following.start() + 1].islower()
-    return True
+    is_ordinal = previous.isdigit() and len(previous) <= _DAY_DIGITS and run[-2].end() == found[place].start()
+    return not (is_ordinal and following.group()[:1].isalpha()) or text[following.start()].islower()
+
+
+def _opens(letter: str) -> bool:
+    """A sentence may begin with it; Arabic has no capitals."""
+    return letter.isupper() or letter.isdigit() or letter in "\"'„“«»‹(¿¡–—" or "\u0600" <= letter <= "\u06ff"
 
 
 def _sentence(run: list[re.Match[str]], field_: str, index: int, paragraph: int, language: str) -> Sentence:
