@@ -226,6 +226,9 @@ def _head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Mark
     texts, end = sentence.texts, quantity.end
     stop = min(end + HEAD_REACH + (_ARTICLE_REACH if quantity.article else 0), len(sentence))
     others = {other.start for other in plain if other.start >= end and not other.article and not quantity.article}
+    for mark in sentence.of("people", "dead", "corpses"):
+        if mark.start == quantity.start and mark.end == end and not quantity.article and not texts[end - 1].isdigit():
+            return mark  # a dual, as Arabic `two soldiers`: the number is its own noun
     heads: dict[int, Mark] = {}
     for mark in sentence.of(*HEADS):
         if end <= mark.start < stop:
