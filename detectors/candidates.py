@@ -80,7 +80,7 @@ def judge(
 def attribute(
     document: Document, sentence: Sentence, *, but: list[int]
 ) -> tuple[Attribution | None, bool, Evidence | None]:
-    """Who is named as saying it, whether only weak sources do, and the words; what stands at *but* says nothing itself."""
+    """Return who says it, whether only weak sources do, and the words; what stands at *but* says nothing itself."""
     sayings = sentence.of("saying")
     sources = [(name, mark) for name in SOURCES for mark in sentence.of(name) if mark.start not in but]
     if not sources or not sayings:

@@ -54,7 +54,7 @@ class Document:
         return mark.code
 
     def where(self, sentence: Sentence, near: int) -> tuple[str | None, PlaceMark | None, Sentence | None]:
-        """Return where something at word *near* happens: in this sentence's country, else one named before, else after."""
+        """Return where something at word *near* happens: in this sentence's country, else one before, else after."""
         at = self.position(sentence)
         order = [sentence, *reversed(self.sentences[:at]), *self.sentences[at + 1 :]]
         for other in order:

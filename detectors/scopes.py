@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors.lexicon import SCOPE
-from detectors.quantities import YEARS
 from detectors.marks import Mark
+from detectors.quantities import YEARS
 from detectors.tokens import Sentence
 
 if TYPE_CHECKING:

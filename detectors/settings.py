@@ -39,7 +39,7 @@ class PatternSettings(_Settings):
     """One order of lexicon classes that makes a candidate, as `count ~3 dead`; see docs/detection.md for the grammar.
 
     The cheapest pattern (words in the gaps + `cost`) gets a count. `means` other than the rule's type takes
-    the count away from it: `count ~8 injured` with `means: injured`. With `needs`, one of these scopes must cover the match.
+    the count away from it: `count ~8 injured` with `means: injured`. With `needs`, one of these scopes must cover it.
     """
 
     find: Word
@@ -95,7 +95,7 @@ class LexiconSettings(_Settings):
     """What this house knows of one language.
 
     An entry is one word or several: `dead`, `kasach*`, `*opfer`, `=Tote` (as written, capitals count),
-    `brach|brachten ~10 um` (alternatives; up to ten words between), `vor # Jahren` (# is any number), `um$` (at the end of
+    `brach|brachten ~10 um` (alternatives; up to ten words between), `vor # Jahren` (# is any number), `um$` (ends
     its clause), and `!total*` or `!toter winkel` keeps words out of the class.
     """
 

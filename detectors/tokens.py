@@ -133,7 +133,7 @@ def _ends_here(
 
 
 def _opens(letter: str) -> bool:
-    """A sentence may begin with it; Arabic has no capitals."""
+    """Tell whether a sentence may begin with it; Arabic has no capitals."""
     return letter.isupper() or letter.isdigit() or letter in "\"'„“«»‹(¿¡–—" or "\u0600" <= letter <= "\u06ff"
 
 

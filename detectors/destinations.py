@@ -1,0 +1,79 @@
+"""Where soldiers go: the place behind a preposition of direction, a border crossed, a land entered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from detectors.places import ADJECTIVE, CAPITAL, INSTITUTION
+from detectors.senders import origins_of
+
+if TYPE_CHECKING:
+    from detectors.document import Document
+    from detectors.marks import PlaceMark
+    from detectors.tokens import Sentence
+
+_CAPITAL_COST: Final = 3
+_BESIDE: Final = 2
+
+
+def target_of(sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
+    """Return the receiving place: behind a preposition of direction and nearest to the movement.
+
+    An adjective counts only before `capital` and the like.
+    """
+    names = [
+        place
+        for place in sentence.places
+        if place.kind not in {ADJECTIVE, INSTITUTION} or _is_located_adjective(sentence, place)
+    ]
+    sources = origins_of(sentence)
+    names = [place for place in names if place not in sources]
+    entered = [
+        place for place in names
+        if place.kind != INSTITUTION and any(0 <= place.start - mark.end <= 1 for mark in sentence.of("arriving"))
+    ]  # fmt: skip
+    into = [place for place in names if place.into and not _is_speaking(sentence, place)]
+    if into:
+        return min(into, key=lambda place: _farness(place, move, forces))
+    if entered:
+        return entered[0]
+    located = [place for place in names if place.located and not _is_speaking(sentence, place)]
+    if located:
+        return min(located, key=lambda place: _farness(place, move, forces))
+    return None
+
+
+def _farness(place: PlaceMark, move: int, forces: int) -> tuple[int, bool]:
+    """`In Paris schließt man … nicht aus`: a capital is often only where somebody speaks."""
+    apart = min(abs(place.start - move), abs(place.start - forces))
+    return apart + (_CAPITAL_COST if place.kind == CAPITAL else 0), place.start < move
+
+
+def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
+    if place.kind != ADJECTIVE or not place.located:
+        return False
+    after = range(place.end, min(place.end + 3, len(sentence)))
+    lands = sentence.of("territory")
+    return any(mark.start in after for mark in lands) or any(0 <= place.start - mark.end <= 1 for mark in lands)
+
+
+def _is_speaking(sentence: Sentence, place: PlaceMark) -> bool:
+    """Tell of `the defence ministry in Bamako`: the place of whoever speaks, when another place follows."""
+    soldiers = {mark.start for mark in sentence.of("forces")}
+    soldiers |= {mark.start for name, marks in sentence.marks.items() if name.startswith("actor:") for mark in marks}
+    holders = [m for m in sentence.of("authority", "government", "head", "unnamed") if m.start not in soldiers]
+    return (
+        any(0 <= place.start - mark.end <= _BESIDE for mark in holders) and len({p.code for p in sentence.places}) > 1
+    )
+
+
+def place_elsewhere(document: Document, sentence: Sentence, states: set[str]) -> str | None:
+    """Return a country named before or after that sends nobody; None when only a region was meant."""
+    if sentence.of("region_only"):
+        return None
+    at = document.position(sentence)
+    for other in [*reversed(document.sentences[:at]), *document.sentences[at + 1 :]]:
+        for place in other.places:
+            if document.resolve(place) not in states:
+                return document.resolve(place)
+    return None

@@ -1,0 +1,161 @@
+"""Who sends soldiers: alliances, states by name, by adjective, by capital; not whoever asks, hosts or tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from detectors.places import ADJECTIVE, CAPITAL, CITY, COUNTRY, TOWN
+from detectors.tokens import Sentence
+
+if TYPE_CHECKING:
+    from detectors.document import Document
+    from detectors.marks import PlaceMark
+
+_SEATS: Final = {"EU": "BE", "NATO": "BE", "AU": "ET"}  # whose capital then stands for the alliance
+_ORIGIN_REACH: Final = 3
+_BESIDE: Final = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Actor:
+    """A state or an alliance that a text names, and where."""
+
+    code: str
+    alliance: bool
+    start: int
+    end: int
+    sentence: Sentence | None = None
+
+
+def senders_of(document: Document, sentence: Sentence, target: PlaceMark | None, forces: int) -> list[Actor]:
+    """Return the alliances and states of this sentence that send, in the order of the text."""
+    to = document.resolve(target) if target else None
+    actors = [actor for actor in _alliances(sentence) if not _is_beneficiary(sentence, actor)]
+    seats = {_SEATS.get(actor.code) for actor in actors}
+    origins = origins_of(sentence)
+    states = [_state(document, place) for place in origins]
+    askers = sentence.of("asking")
+    for place in sentence.places:
+        asks = bool(askers) and place.start < askers[0].start and bool(actors)
+        if place in origins or asks or document.resolve(place) in {to, *(seats if place.kind == CAPITAL else ())}:
+            continue
+        if _may_send(sentence, place, target):
+            states.append(_state(document, place))
+    if target is not None and len(states) > 1:
+        behind = [a for a in states if a.start >= target.end and a.start > forces and not _is_by(sentence, a.start)]
+        states = [a for a in states if a not in behind] if len(behind) < len(states) else states
+    adjectives = [a for a in states if 0 <= forces - a.end <= _ORIGIN_REACH]
+    if adjectives and not actors and len(states) > len(adjectives):
+        joined = _coordinated(sentence, states, adjectives[0])
+        states = joined or adjectives
+    return sorted([*actors, *states], key=lambda actor: actor.start)
+
+
+def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) -> bool:
+    """Neither where they go or are, nor whose newspaper tells it, nor the second half of `tajik-afghan border`."""
+    if place is target or (place.into and place.kind != CAPITAL):
+        return False
+    if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
+        return False
+    half = target is not None and place.kind == ADJECTIVE and place.start == target.end
+    return not half and not is_source(sentence, place)
+
+
+def _alliances(sentence: Sentence) -> list[Actor]:
+    return [
+        Actor(name.removeprefix("actor:"), alliance=True, start=mark.start, end=mark.end)
+        for name, marks in sentence.marks.items()
+        if name.startswith("actor:")
+        for mark in marks
+    ]
+
+
+def _state(document: Document, place: PlaceMark) -> Actor:
+    return Actor(document.resolve(place), alliance=False, start=place.start, end=place.end)
+
+
+def origins_of(sentence: Sentence) -> list[PlaceMark]:
+    """`Soldaten aus Senegal und Nigeria`: the places behind a preposition of origin, and those joined to them."""
+    found: list[PlaceMark] = []
+    joints = {mark.start for mark in sentence.of("and")}
+    for place in sentence.places:
+        prepositions = [mark for mark in sentence.of("origin") if mark.end == place.start]
+        beside = any(
+            0 <= mark.start - forces.end <= _ORIGIN_REACH for mark in prepositions for forces in sentence.of("forces")
+        )
+        joined = (
+            bool(found)
+            and 1 <= place.start - found[-1].end <= _BESIDE
+            and all(i in joints or sentence.texts[i] == "," for i in range(found[-1].end, place.start))
+        )
+        if beside or joined:
+            found.append(place)
+    return found
+
+
+def _is_by(sentence: Sentence, at: int) -> bool:
+    return any(mark.end == at for mark in sentence.of("origin", "by"))
+
+
+def _coordinated(sentence: Sentence, states: list[Actor], anchor: Actor) -> list[Actor]:
+    """`Saudi and Emirati soldiers`: those joined by commas and `and` to the one beside the forces."""
+    joints = {mark.start for mark in sentence.of("and")}
+    chosen = [anchor]
+    for actor in sorted(states, key=lambda item: -item.start):
+        if actor.end <= chosen[-1].start and chosen[-1].start - actor.end <= _BESIDE:
+            between = range(actor.end, chosen[-1].start)
+            if all(i in joints or sentence.texts[i] == "," for i in between):
+                chosen.append(actor)
+    return chosen[::-1]
+
+
+def is_source(sentence: Sentence, place: PlaceMark) -> bool:
+    """Return an adjective of whoever says it: `according to Lebanese media`."""
+    sources = sentence.of("media", "witness", "unnamed", "authority", "saying")
+    if place.kind != ADJECTIVE:
+        return any(
+            0 <= place.start - mark.end <= 1 and all(text.isalnum() for text in sentence.texts[mark.end : place.start])
+            for mark in sentence.of("media", "witness")
+        )
+    near = any(0 <= mark.start - place.end <= 1 for mark in sources)
+    return near and not any(0 <= mark.start - place.end <= _BESIDE for mark in sentence.of("forces"))
+
+
+def _is_beneficiary(sentence: Sentence, mark: Actor) -> bool:
+    """`EU border`, `UN diplomats said`: named as a source, not as a sender."""
+    sources = sentence.of("unnamed", "media", "witness")
+    return any(0 <= source.start - mark.end <= 0 for source in sources)
+
+
+def told_elsewhere(document: Document, sentence: Sentence, to: str | None) -> list[Actor]:
+    """Return what the sentences around tell of senders, else the home of a language that has only one."""
+    at = document.position(sentence)
+    for other in [*reversed(document.sentences[max(0, at - 2) : at]), *document.sentences[at + 1 : at + 2]]:
+        if not other.of("forces", "sending", "sending_of"):
+            continue
+        actors = _alliances(other)
+        states = [
+            _state(document, place)
+            for place in other.places
+            if document.resolve(place) != to and not place.located and not is_source(other, place)
+        ]
+        if actors or states:
+            return [*actors, *states]
+    if document.home and document.home != to and sentence.of("authority", "own_forces"):
+        return [Actor(document.home, alliance=False, start=0, end=1)]
+    return []
+
+
+def states_before(document: Document, sentence: Sentence, to: str | None) -> list[Actor]:
+    """`Auch diese Staaten`: those that the sentence before has named."""
+    at = document.position(sentence)
+    if at == 0:
+        return []
+    other = document.sentences[at - 1]
+    named = [(document.resolve(place), place) for place in other.places]
+    return [
+        Actor(code, alliance=False, start=place.start, end=place.end, sentence=other)
+        for code, place in named
+        if code != to
+    ]
