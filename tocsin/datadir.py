@@ -32,19 +32,26 @@ def held(folder: Path) -> Iterator[Path]:
         raise Stop(f"data directory {folder}: {error.strerror}") from error
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock)
         except BlockingIOError as error:
             raise AlreadyRunning(f"data directory {folder} is held by {_holder(lock)}") from error
-        me = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, json.dumps(me).encode(), 0)
+        except OSError as error:
+            raise Stop(f"data directory {folder}: {error.strerror}") from error
         yield folder
     finally:
         os.close(lock)
+
+
+def _take(lock: int) -> None:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    me = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    told = json.dumps(me).encode()
+    os.pwrite(lock, told, 0)
+    os.ftruncate(lock, len(told))
 
 
 def _holder(lock: int) -> str:

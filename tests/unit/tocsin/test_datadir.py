@@ -45,3 +45,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(Stop, match="file/data"), held(tmp_path / "file" / "data"):
         pass
+
+
+def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("/dev/full")
+
+    with pytest.raises(Stop, match=f"{tmp_path}.*No space left"), held(tmp_path):
+        pass
