@@ -28,10 +28,8 @@ def target_of(sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
     ]
     sources = origins_of(sentence)
     names = [place for place in names if place not in sources]
-    entered = [
-        place for place in names
-        if place.kind != INSTITUTION and any(0 <= place.start - mark.end <= 1 for mark in sentence.of("arriving"))
-    ]  # fmt: skip
+    verbs = sentence.of("arriving")
+    entered = [place for place in names if any(_is_object(sentence, mark.end, place.start) for mark in verbs)]
     into = [place for place in names if place.into and not _is_speaking(sentence, place)]
     if into:
         return min(into, key=lambda place: _farness(place, move, forces))
@@ -49,8 +47,15 @@ def _farness(place: PlaceMark, move: int, forces: int) -> tuple[int, bool]:
     return apart + (_CAPITAL_COST if place.kind == CAPITAL else 0), place.start < move
 
 
+def _is_object(sentence: Sentence, verb_end: int, at: int) -> bool:
+    """`entered Gambia`, `entered the Somali border town`: right behind the verb, articles aside."""
+    skipped = {mark.start for mark in sentence.of("skip")}
+    return verb_end <= at <= verb_end + _BESIDE and all(i in skipped for i in range(verb_end, at))
+
+
 def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
-    if place.kind != ADJECTIVE or not place.located:
+    entered = any(_is_object(sentence, mark.end, place.start) for mark in sentence.of("arriving"))
+    if place.kind != ADJECTIVE or not (place.located or entered):
         return False
     after = range(place.end, min(place.end + 3, len(sentence)))
     lands = sentence.of("territory")

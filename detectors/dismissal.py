@@ -66,6 +66,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     if place is not None and there is not None:
         evidence.append(document.evidence(there, place.start, place.end, "country"))
     means = reading.match.pattern.means
+    if means in {"toppled", "dismissed"} and sentence.of("no_confidence") and sentence.of("outcome"):
+        means = "no_confidence"
     if means == "dismissed" and any(abs(mark.start - verb.start) <= _USURPER_REACH for mark in sentence.of("usurpers")):
         means = "toppled"
     detection = Detection(

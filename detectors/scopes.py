@@ -24,6 +24,7 @@ _YEAR_DIGITS: Final = 4
 # `not ruled out` holds a `ruled out` and a `not` that mean nothing by themselves.
 LIFTS: Final = {"open_option": ("ruled_out", "negated", "rejected", "denied")}
 _BORDERS: Final = frozenset(",;:!?()–—")
+_BREAKS: Final = frozenset(";؛")  # headlines join two statements with it
 _HARD_BORDERS: Final = frozenset(";!?()")
 
 
@@ -80,7 +81,10 @@ def _from_elsewhere(document: Document, sentence: Sentence, found: dict[str, Cue
 
 
 def _reaches(sentence: Sentence, mark: Mark, reach: str, point: int) -> bool:
-    if reach in {"sentence", "around", "document"}:
+    if reach == "sentence":
+        low, high = sorted((mark.start, point))
+        return not any(text in _BREAKS for text in sentence.texts[low:high])
+    if reach in {"around", "document"}:
         return True
     if reach == "clause":
         low, high = clause(sentence, mark.start)

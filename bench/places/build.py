@@ -185,7 +185,7 @@ CASES = {"ru": cases_ru, "uk": cases_uk, "pl": cases_pl}
 
 
 def forms(name: str, language: str) -> set[str]:
-    """The name in every case; words of a name are put into the same case."""
+    """Return the name in every case; words of a name are put into the same case."""
     if name.endswith("*"):
         return {name}
     if language not in CASES:
