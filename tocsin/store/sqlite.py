@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import queue
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -43,6 +44,7 @@ BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 4096
 RESERVE_SHARE = 0.1  # of the quota: kept from new articles, so that alerts and trimming still find room
 CLOSE_DEADLINE_S = 8.0
+FULL_BELOW_BYTES = 1_000_000  # SQLite says "I/O error" when the disk has no room for what it keeps beside the file
 
 # What passes: the file or the machine is not as it should be now. Every other error is the unit's own.
 _PASSING = {
@@ -318,6 +320,8 @@ class SqliteStore:
         code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # beyond the byte: the fine print
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(f"{self.path}: {cause}")
+        if code == sqlite3.SQLITE_IOERR and (left := shutil.disk_usage(self.path.parent).free) < FULL_BELOW_BYTES:
+            return StoreFull(f"{self.path}: {cause}; the disk has {left} bytes left")
         if code in _DAMAGED:
             return StoreDamaged(f"{self.path}: {cause}")
         return StoreUnavailable(f"{self.path}: {cause}") if code in _PASSING else error
