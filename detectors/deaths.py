@@ -73,6 +73,7 @@ def _summed(sentence: Sentence) -> list[Quantity]:
     joints = {mark.end for mark in sentence.of("and") if mark.end not in others}
     more = {mark.start: mark for mark in sentence.of("one_more")}
     subsets = {mark.end for mark in sentence.of("subset")}
+    fates = {mark.start for mark in sentence.of(*ANCHORS, *HEADS_ELSEWHERE)}
     for quantity in sentence.quantities:
         previous = found[-1] if found else None
         if (
@@ -83,6 +84,7 @@ def _summed(sentence: Sentence) -> list[Quantity]:
             and not {quantity.head, previous.head} & (HEADS_ELSEWHERE | {"dead", "dead_many", "corpses"})
             and not subsets & {quantity.start, quantity.start - 1}
             and not any(text in ",;:." for text in sentence.texts[previous.head_at : quantity.start])
+            and not fates & set(range(previous.head_at + 1, quantity.start))
         ):  # fmt: skip
             found[-1] = replace(
                 quantities.add(previous, quantity), head=previous.head or quantity.head, head_at=quantity.head_at

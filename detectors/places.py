@@ -159,6 +159,11 @@ def _shipped(language: str) -> tuple[Mapping[str, list[_Entry]], Mapping[str, tu
         return names, starts
     for line in source.read_text(encoding="utf-8").splitlines():
         name, codes, kind = line.split("\t")
+        if name.endswith("*") and " " in name:  # `South African*`: a word start would never see the second word
+            for form in (name[:-1], name[:-1] + "s"):
+                texts = form.split()
+                names.setdefault(texts[0], []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
+            continue
         if name.endswith("*"):
             starts[fold(name[:-1], language)] = (codes[:2], kind)
             continue

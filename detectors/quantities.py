@@ -46,7 +46,7 @@ def read(sentence: Sentence) -> list[Quantity]:
         bounded = joined or _bounded(sentence, quantity)
         skip = bounded.end
         kept = _with_head(sentence, bounded, plain)
-        if kept is not None:
+        if kept is not None and not (kept.article and found and found[-1].head and found[-1].head_at == kept.start):
             found.append(kept)
     return found
 
@@ -181,7 +181,7 @@ def _bounded(sentence: Sentence, quantity: Quantity) -> Quantity:
         if 0 <= mark.start - quantity.end <= 1:  # Turkish `12'den fazla`, `20 kadar`
             return _opened(replace(quantity, end=mark.end, article=False), mark.name.replace("more_after", "more_than"))
     for mark in sentence.of("or_more"):
-        if 0 <= mark.start - quantity.end <= _WORD_OR_TWO:
+        if 0 <= mark.start - quantity.end <= _WORD_OR_TWO and not _stop_between(sentence, quantity.end, mark.start):
             return replace(quantity, max=None, end=mark.end)
     return quantity
 
@@ -216,7 +216,8 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
     end = quantity.end
     if any(mark.start == end for mark in sentence.of("aged")):
         return replace(quantity, min=1, max=1, bare=1, article=True, head="people", head_at=end)
-    if named in _MEASURES or (named is None and _is_year(sentence.texts[quantity.start], quantity)):
+    adjacent = head is not None and head.start == end
+    if named in _MEASURES or (not adjacent and _is_year(sentence.texts[quantity.start], quantity)):
         return None
     return replace(quantity, head=named, head_at=head.start if head else end)
 
@@ -227,16 +228,17 @@ def _head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Mark
     stop = min(end + HEAD_REACH + (_ARTICLE_REACH if quantity.article else 0), len(sentence))
     others = {other.start for other in plain if other.start >= end and not other.article and not quantity.article}
     for mark in sentence.of("people", "dead", "corpses"):
-        if mark.start == quantity.start and mark.end == end and not quantity.article and not texts[end - 1].isdigit():
-            return mark  # a dual, as Arabic `two soldiers`: the number is its own noun
+        if mark.start == quantity.start and mark.end == end and not texts[end - 1].isdigit():
+            return mark  # a word that is its own count: an Arabic dual, a woman where there are no articles
     heads: dict[int, Mark] = {}
     for mark in sentence.of(*HEADS):
         if end <= mark.start < stop:
             old = heads.get(mark.start)
             if old is None or HEADS.index(mark.name) < HEADS.index(old.name):
                 heads[mark.start] = mark
+    adverbials = {mark.start for mark in sentence.of("adverbial")}  # `20 in attack`: what follows is where, not what
     for at in range(end, stop):
-        if at in others or (texts[at] in _STOPS and texts[at] not in _QUOTES):
+        if at in others or (texts[at] in _STOPS and texts[at] not in _QUOTES) or (at in adverbials and at not in heads):
             return None
         if at in heads and not (quantity.article and heads[at].name == "unit"):
             return heads[at]
@@ -264,7 +266,8 @@ def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
 
 
 def _is_year(text: str, quantity: Quantity) -> bool:
-    return quantity.bare in YEARS and text.isdigit() and quantity.is_exact
+    """`1981 schickte Senegal Truppen` is a year, `2000 russische Soldaten` none: counts are round."""
+    return quantity.bare in YEARS and text.isdigit() and quantity.is_exact and quantity.bare % HUNDRED != 0
 
 
 def add(first: Quantity, second: Quantity) -> Quantity:

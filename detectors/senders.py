@@ -100,7 +100,7 @@ def _is_by(sentence: Sentence, at: int) -> bool:
 
 def _coordinated(sentence: Sentence, states: list[Actor], anchor: Actor) -> list[Actor]:
     """`Saudi and Emirati soldiers`: those joined by commas and `and` to the one beside the forces."""
-    joints = {mark.start for mark in sentence.of("and")}
+    joints = {i for mark in sentence.of("and", "skip") for i in range(mark.start, mark.end)}  # `il Kenya e il Ruanda`
     chosen = [anchor]
     for actor in sorted(states, key=lambda item: -item.start):
         if actor.end <= chosen[-1].start and chosen[-1].start - actor.end <= _BESIDE:

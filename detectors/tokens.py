@@ -33,6 +33,7 @@ _DROPPED: Final = {ord("ё"): "е", ord("ـ"): None} | {
 }
 _HYPHENS: Final = frozenset("-‐‑'’")
 _DAY_DIGITS: Final = 2
+_DOTTED_ORDINALS: Final = frozenset({"de", "pl", "tr"})  # `am 6. Mai`
 TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
 
 
@@ -90,7 +91,7 @@ def split(text: str, *, field: str, language: str, abbreviations: frozenset[str]
         if word in _HYPHENS and _is_glued(found, place):
             continue
         run.append(match)
-        if len(run) >= TOKENS_A_SENTENCE or _ends_here(found, place, run, abbreviations, text):
+        if len(run) >= TOKENS_A_SENTENCE or _ends_here(found, place, run, abbreviations, language in _DOTTED_ORDINALS):
             yield _sentence(run, field, index, paragraph, language)
             index, run = index + 1, []
     if run:
@@ -112,7 +113,7 @@ def _is_glued(found: list[re.Match[str]], place: int) -> bool:
 
 
 def _ends_here(
-    found: list[re.Match[str]], place: int, run: list[re.Match[str]], abbreviations: frozenset[str], text: str
+    found: list[re.Match[str]], place: int, run: list[re.Match[str]], abbreviations: frozenset[str], ordinals: bool
 ) -> bool:
     sign = found[place].group()
     closing = sign in _CLOSERS and len(run) > 1 and run[-2].group() in _ENDS
@@ -128,8 +129,8 @@ def _ends_here(
     previous = run[-2].group()
     if (len(previous) == 1 and previous.isupper()) or previous.lower() in abbreviations:
         return False
-    is_ordinal = previous.isdigit() and len(previous) <= _DAY_DIGITS and run[-2].end() == found[place].start()
-    return not (is_ordinal and following.group()[:1].isalpha()) or text[following.start()].islower()
+    is_day = previous.isdigit() and len(previous) <= _DAY_DIGITS and run[-2].end() == found[place].start()
+    return not (ordinals and is_day and following.group()[:1].isalpha())
 
 
 def _opens(letter: str) -> bool:
