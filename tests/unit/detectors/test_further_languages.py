@@ -1,4 +1,4 @@
-"""Italian, Portuguese, Polish, Ukrainian, Turkish and Arabic: what the six youngest lexicons find, and what they leave alone."""
+"""Italian, Portuguese, Polish, Ukrainian, Turkish and Arabic: what their lexicons find, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ EVENTS = [
     ("it", "La Norvegia ha inviato ottanta soldati in Lituania.", sent(["NO"], "LT")),
     ("it", "Il primo ministro del Nepal ha rassegnato le dimissioni.", gone("NP", "resigned")),
     ("it", "In Gabon i militari hanno deposto il presidente.", gone("GA", "toppled")),
+    ("it", "Il Kenya e il Ghana invieranno trecento soldati in Liberia.", sent(["KE", "GH"], "LR")),
     ("pt", "Um autocarro caiu numa ravina no Peru e pelo menos 21 passageiros morreram.", dead(21, None, "PE")),
     ("pt", "Sobe para trinta e dois o número de mortos nas cheias em Luanda.", dead(32, 32, "AO")),
     ("pt", "A Dinamarca enviou um batalhão para a Letónia.", sent(["DK"], "LV")),
@@ -50,6 +51,7 @@ EVENTS = [
     ("uk", "Канада відправила двісті військових до Латвії.", sent(["CA"], "LV")),
     ("uk", "Президент Вірменії відправив уряд у відставку.", gone("AM", "dismissed")),
     ("uk", "У Нігері військові скинули президента.", gone("NE", "toppled")),
+    ("uk", "Жінка та троє її онуків загинули під час пожежі в Одесі.", dead(4, 4, "UA")),
     ("tr", "Nepal'deki heyelanda 12'den fazla kişi hayatını kaybetti.", dead(13, None, "NP")),
     ("tr", "Hindistan'da otobüs uçuruma yuvarlandı: 17 ölü, 25 yaralı.", dead(17, 17, "IN")),
     ("tr", "Kanada Letonya'ya üç yüz asker gönderdi.", sent(["CA"], "LV")),
