@@ -25,7 +25,7 @@ from notifier.room import Dispatcher, lanes
 from tocsin.actions import Actions, Board
 from tocsin.clock import Clock, SystemClock
 from tocsin.consumer import Work, consume, run_timers
-from tocsin.errors import SettingsInvalid
+from tocsin.errors import SettingsInvalid, Stop
 from tocsin.records import Article, Source
 from tocsin.stages import archiving, detecting
 from tocsin.stages.housekeeping import keep_house
@@ -169,14 +169,30 @@ class Service:
         )
 
     async def _serve(self, app: Starlette) -> None:
-        """Serve where the settings say; a reload that moves the address lets requests under way end first."""
+        """Serve where the settings say; where that cannot be any more after a reload, serve where we did before."""
+        before: str | None = None
         while True:
             self._web_moved.clear()
-            async with asyncio.TaskGroup() as tasks:
-                server = serve_web(app, settings=self.settings.tocsin.web, data_dir=self.settings.data_dir)
-                serving = tasks.create_task(server, name="web server")
-                await self._web_moved.wait()
-                serving.cancel()
+            settings = self.settings.tocsin.web
+            try:
+                await self._serve_until_moved(app, settings)
+            except ExceptionGroup as group:
+                refused = group.subgroup(Stop)
+                if before is None or refused is None:
+                    raise
+                reason = "; ".join(str(stop) for stop in refused.exceptions)
+                log.error("web not moved", reason=reason, listen=before)  # noqa: TRY400 — an operator's mistake has no traceback
+                await self._serve_until_moved(app, settings.model_copy(update={"listen": before}))
+            else:
+                before = settings.listen
+
+    async def _serve_until_moved(self, app: Starlette, settings: WebSettings) -> None:
+        """Serve until a reload moves the address; then requests under way end first."""
+        async with asyncio.TaskGroup() as tasks:
+            server = serve_web(app, settings=settings, data_dir=self.settings.data_dir)
+            serving = tasks.create_task(server, name="web server")
+            await self._web_moved.wait()
+            serving.cancel()
 
     async def _poll(self) -> None:
         poller = Poller(
@@ -275,6 +291,9 @@ class Service:
                 return error.problems
             old, self.settings = self.settings, new
             self._dispatcher = Dispatcher(new.notifier, clock=self._clock)
+            self._archive.size = new.tocsin.keep.size
+            if old.tocsin.workers != new.tocsin.workers:
+                log.warning("restart needed", setting="tocsin.workers", running=old.tocsin.workers)
             await self._change_lanes(old, new)
             if old.tocsin.polling != new.tocsin.polling:
                 await self._supervisor.remove("ingest")
@@ -293,16 +312,23 @@ class Service:
             new.tocsin.timezone,
         )
         fresh = self._new_lanes(new)
-        for name in list(self._lanes):
-            kept = same_frame and old.notifier.receivers.get(name) == new.notifier.receivers.get(name)
-            if kept and name in fresh:
-                continue
+        changed = {
+            name
+            for name in {*self._lanes, *fresh}
+            if not (same_frame and name in self._lanes)
+            or old.notifier.receivers.get(name) != new.notifier.receivers.get(name)
+        }
+        # All at once: one whose receiver hangs takes its time to end, and the others must not wait for it.
+        async with asyncio.TaskGroup() as tasks:
+            for name in changed:
+                tasks.create_task(self._change_lane(name, fresh.get(name)), name=f"change of lane {name}")
+
+    async def _change_lane(self, name: str, fresh: Lane | None) -> None:
+        if self._lanes.pop(name, None) is not None:
             await self._supervisor.remove(f"lane {name}")
-            del self._lanes[name]
-        for name, lane in fresh.items():
-            if name not in self._lanes:
-                self._lanes[name] = lane
-                self._supervisor.add(Stage(name=f"lane {name}", run=lane.run))
+        if fresh is not None:
+            self._lanes[name] = fresh
+            self._supervisor.add(Stage(name=f"lane {name}", run=fresh.run))
 
 
 def _doors(web: WebSettings) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -78,6 +79,24 @@ async def test_a_wrong_file_keeps_the_old_configuration_and_a_right_one_takes_ho
         _, body = await service.get("/api/status")
         assert {"lane log", "lane more"} <= {stage["name"] for stage in json.loads(body)["stages"]}
         assert json.loads(body)["ready"]
+
+
+@pytest.mark.timeout(LIMIT_S)
+async def test_a_reload_that_moves_the_web_to_where_it_cannot_listen_leaves_it_where_it_was(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config")
+    async with Service(config=config, data=tmp_path / "data") as service:
+        await service.start_and_wait()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = f"127.0.0.1:{other.getsockname()[1]}"
+            (config / "tocsin.yaml").write_text(f'tocsin: {{workers: 1, web: {{listen: "{taken}"}}}}\n')
+            assert service.process is not None
+            service.process.send_signal(signal.SIGHUP)
+            told = await service.logged("web not moved")
+
+        await service.ready()
+        assert taken in told["reason"]
+        assert len([line for line in service.lines() if line.get("event") == "listening"]) == 2
+        assert await service.stop() == 0
 
 
 @pytest.mark.timeout(LIMIT_S * 2)

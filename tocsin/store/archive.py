@@ -61,11 +61,11 @@ class Kept:
 
 
 class Archive:
-    """The month files under one folder. Every method blocks: call it in a thread."""
+    """The month files under one folder, `size` bytes at most. Every method blocks: call it in a thread."""
 
     def __init__(self, folder: Path, *, size: int) -> None:
         self._folder = folder
-        self._size = size
+        self.size = size
 
     def put(self, kept: Sequence[Kept]) -> None:
         """Keep records; what is there already stays as it is.
@@ -139,7 +139,7 @@ class Archive:
         for path in self._files()[:-1]:
             named = _NAME.fullmatch(path.name)
             assert named is not None
-            if named["month"] < oldest_kept or sum(self.sizes().values()) > self._size:
+            if named["month"] < oldest_kept or sum(self.sizes().values()) > self.size:
                 for part in (path, *path.parent.glob(f"{path.name}-*")):
                     part.unlink(missing_ok=True)
                 dropped.append(path.name)
@@ -172,7 +172,7 @@ class Archive:
             return self._folder / f"archive-{month}.001.db"
         named = _NAME.fullmatch(parts[-1].name)
         assert named is not None
-        full = parts[-1].stat().st_size > self._size // PARTS
+        full = parts[-1].stat().st_size > self.size // PARTS
         return self._folder / f"archive-{month}.{int(named['part']) + full:03}.db"
 
     def _files(self) -> list[Path]:

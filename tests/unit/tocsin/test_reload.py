@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tests.faults.harness import write_config
+from tocsin.app import Service
+from tocsin.clock import SystemClock
+from tocsin.settings import load_settings
+from tocsin.testing import a_store
+from tocsin.workers import Pool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tocsin.settings import Settings
+
+ZONE = "tocsin: {timezone: %s}\n"
+RECEIVERS = "receivers:\n  log: {kind: file, path: a.jsonl}\n  hangs: {kind: file, path: b.jsonl}\n"
+HANGING = timedelta(seconds=2)
+
+
+class Lane:
+    """Counts its starts; one that hangs is slow to end."""
+
+    def __init__(self, name: str, starts: list[str]) -> None:
+        self._name = name
+        self._starts = starts
+
+    async def run(self) -> None:
+        self._starts.append(self._name)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if self._name == "hangs":
+                await asyncio.sleep(HANGING.total_seconds())
+
+
+class Lanes(Service):
+    """A service that is nothing but lanes."""
+
+    starts: list[str]
+
+    @override
+    def _stages(self) -> Any:
+        return ()
+
+    @override
+    def _new_lanes(self, settings: Settings) -> Any:
+        return {name: Lane(name, self.starts) for name in settings.notifier.receivers}
+
+
+async def test_a_receiver_that_hangs_keeps_no_other_waiting_in_a_reload(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config", {"tocsin.yaml": ZONE % "UTC", "receivers.yaml": RECEIVERS})
+
+    def load() -> Settings:
+        return load_settings(config, data_dir=tmp_path)
+
+    async with a_store(tmp_path) as store:
+        pool = Pool(size=1, memory_limit_bytes=10**9)
+        service = Lanes(load(), load=load, store=store, pool=pool, clock=SystemClock(), stage_drain_s=5.0)
+        service.starts = []
+        running = asyncio.ensure_future(service.run(asyncio.Event()))
+        await asyncio.sleep(0.1)
+        (config / "tocsin.yaml").write_text(ZONE % "Europe/Tallinn")
+        reloading = asyncio.ensure_future(service.reload())
+        async with asyncio.timeout(30):
+            while service.starts.count("log") < 2:
+                await asyncio.sleep(0.05)
+
+        assert not reloading.done()
+        assert service.starts.count("hangs") == 1
+        await reloading
+        async with asyncio.timeout(5):
+            while service.starts.count("hangs") < 2:
+                await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.wait([running])
