@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from detectors.places import ADJECTIVE, CAPITAL, INSTITUTION
+from detectors.places import ADJECTIVE, CAPITAL, CITY, INSTITUTION, TOWN
 from detectors.senders import origins_of
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from detectors.document import Document
     from detectors.marks import PlaceMark
     from detectors.tokens import Sentence
 
 _CAPITAL_COST: Final = 3
+_DOUBT_COST: Final = 6  # a town of a country that nothing else here speaks of
 _BESIDE: Final = 2
 
 
-def target_of(sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
+def target_of(document: Document, sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
     """Return the receiving place: behind a preposition of direction and nearest to the movement.
 
     An adjective counts only before `capital` and the like.
@@ -27,24 +30,28 @@ def target_of(sentence: Sentence, move: int, forces: int) -> PlaceMark | None:
         if place.kind not in {ADJECTIVE, INSTITUTION} or _is_located_adjective(sentence, place)
     ]
     sources = origins_of(sentence)
+    known = document.countries_named()
     names = [place for place in names if place not in sources]
     verbs = sentence.of("arriving")
     entered = [place for place in names if any(_is_object(sentence, mark.end, place.start) for mark in verbs)]
     into = [place for place in names if place.into and not _is_speaking(sentence, place)]
     if into:
-        return min(into, key=lambda place: _farness(place, move, forces))
+        return min(into, key=lambda place: _farness(place, move, forces, known))
     if entered:
         return entered[0]
     located = [place for place in names if place.located and not _is_speaking(sentence, place)]
     if located:
-        return min(located, key=lambda place: _farness(place, move, forces))
+        return min(located, key=lambda place: _farness(place, move, forces, known))
     return None
 
 
-def _farness(place: PlaceMark, move: int, forces: int) -> tuple[int, bool]:
+def _farness(place: PlaceMark, move: int, forces: int, known: Counter[str]) -> tuple[int, bool]:
     """`In Paris schließt man … nicht aus`: a capital is often only where somebody speaks."""
     apart = min(abs(place.start - move), abs(place.start - forces))
-    return apart + (_CAPITAL_COST if place.kind == CAPITAL else 0), place.start < move
+    doubtful = place.kind in {CITY, TOWN} and known[place.code] <= 1
+    return apart + (_CAPITAL_COST if place.kind == CAPITAL else 0) + (
+        _DOUBT_COST if doubtful else 0
+    ), place.start < move
 
 
 def _is_object(sentence: Sentence, verb_end: int, at: int) -> bool:
@@ -76,6 +83,9 @@ def place_elsewhere(document: Document, sentence: Sentence, states: set[str]) ->
     """Return a country named before or after that sends nobody; None when only a region was meant."""
     if sentence.of("region_only"):
         return None
+    main = document.main_country(but=frozenset(states))
+    if main is not None:
+        return main
     at = document.position(sentence)
     for other in [*reversed(document.sentences[:at]), *document.sentences[at + 1 :]]:
         for place in other.places:

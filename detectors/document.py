@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from detectors import quantities
-from detectors.places import ADJECTIVE, INSTITUTION
+from detectors.places import ADJECTIVE, CITY, INSTITUTION, TOWN
 from detectors.tokens import Sentence
 from tocsin.records import Evidence
 
@@ -62,14 +62,18 @@ class Document:
             if not places:
                 continue
             middle = near if other is sentence else 0
-            best = min(places, key=lambda place: _awkwardness(place, middle))
+            known = self.countries_named()
+            best = min(places, key=lambda place: _awkwardness(place, middle, known))
             return self.resolve(best), best, other
         return None, None, None
 
+    def countries_named(self) -> Counter[str]:
+        """Return how often places of each country are named."""
+        return Counter(self.resolve(place) for sentence in self.sentences for place in sentence.places)
+
     def main_country(self, *, but: frozenset[str] = frozenset()) -> str | None:
         """Return the country that the article names most often."""
-        counts = Counter(self.resolve(p) for s in self.sentences for p in s.places)
-        ranked = [code for code, _ in counts.most_common() if code not in but]
+        ranked = [code for code, _ in self.countries_named().most_common() if code not in but]
         return ranked[0] if ranked else None
 
     def named_places(self, sentence: Sentence, country: str | None) -> tuple[str, ...]:
@@ -102,12 +106,14 @@ def _is_actor(sentence: Sentence, place: PlaceMark) -> bool:
     )
 
 
-def _awkwardness(place: PlaceMark, near: int) -> tuple[int, int]:
+def _awkwardness(place: PlaceMark, near: int, known: Counter[str]) -> tuple[int, int]:
     rank = 0 if place.located and place.kind != ADJECTIVE else 1
     if place.kind == ADJECTIVE:
         rank = 1 if place.located else 2
     if place.kind == INSTITUTION:
         rank = 3
+    elif place.kind in {CITY, TOWN} and known[place.code] <= 1 and known.total() > 1:
+        rank += 1  # a town of a country that nothing else here speaks of
     return rank, abs(place.start - near)
 
 

@@ -62,7 +62,7 @@ def _one_toll(group: list[Candidate]) -> Detection:
     firm = [c for c in current if c.detection.certainty is not Certainty.POSSIBLE] or current
     counted = [c for c in firm if "plural" not in c.notes] or firm
     main = max(counted, key=lambda c: (*_height(c), "subset" not in c.notes))
-    same = [c for c in firm if c.detection.toll == main.detection.toll]
+    same = [c for c in firm if _says_the_same(c, main)]
     best = max(same, key=lambda c: c.detection.certainty.rank)
     also: dict[Toll, Certainty] = {}
     for candidate in current:
@@ -84,6 +84,7 @@ def _one_toll(group: list[Candidate]) -> Detection:
     country = next((c.detection.country for c in [best, *group] if c.detection.country), None)
     return replace(
         best.detection,
+        toll=main.detection.toll,
         country=country,
         evidence=evidence,
         places=tuple(dict.fromkeys(place for c in group for place in c.detection.places)),
@@ -92,17 +93,25 @@ def _one_toll(group: list[Candidate]) -> Detection:
     )
 
 
+def _says_the_same(candidate: Candidate, main: Candidate) -> bool:
+    """Tell whether two figures are one, as the title's `eleven dead` and the text's `at least eleven`."""
+    mine, told = candidate.detection.toll, main.detection.toll
+    if mine is None or told is None or mine.min is None:
+        return mine == told
+    return mine.min == told.min
+
+
 def _covers(toll: Toll, main: Toll | None) -> bool:
     """`one of the dead` and a rounder form of the main figure say nothing new."""
     return main is not None and toll.min == main.min and (toll.max is None or main.max is None) and not toll.approx
 
 
-def _height(candidate: Candidate) -> tuple[int, int]:
+def _height(candidate: Candidate) -> tuple[int, int, bool]:
     toll = candidate.detection.toll
     if toll is None:
-        return 0, 0
+        return 0, 0, False
     low = toll.min if toll.min is not None else toll.max or 0
-    return low, candidate.detection.certainty.rank
+    return low, candidate.detection.certainty.rank, toll.max is None
 
 
 def _withdrawn(group: list[Candidate]) -> Toll | None:
@@ -128,8 +137,11 @@ def _joined_evidence(group: Sequence[Candidate]) -> tuple[Evidence, ...]:
 def _troops(found: list[Candidate]) -> list[Detection]:
     """One per destination; senders joined, each with the best certainty that a sentence gives it."""
     groups: dict[str | None, list[Candidate]] = {}
-    for candidate in found:
+    told = [candidate for candidate in found if "guessed_to" not in candidate.notes]
+    for candidate in told or found:
         groups.setdefault(candidate.detection.country, []).append(candidate)
+    if told:
+        next(iter(groups.values())).extend(candidate for candidate in found if "guessed_to" in candidate.notes)
     if None in groups and len(groups) > 1:
         homeless = groups.pop(None)
         next(iter(groups.values())).extend(homeless)

@@ -128,6 +128,8 @@ def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int
             continue
         if any(q.start <= at < q.end for q in sentence.quantities):
             continue
+        if not sentence.of("now") and any(point > at for point in points):
+            return at  # `where in 1987 a ferry sank, killing …`
         low, high = clause(sentence, at)
         if any(low <= point < high for point in points) or any(abs(point - at) <= WORDS_AHEAD for point in points):
             return at

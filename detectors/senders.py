@@ -58,6 +58,8 @@ def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) ->
         return False
     if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
         return False
+    if any(0 <= mark.start - place.end <= 1 for mark in sentence.of("led")):
+        return False
     half = target is not None and place.kind == ADJECTIVE and place.start == target.end
     return not half and not is_source(sentence, place)
 
@@ -132,7 +134,7 @@ def told_elsewhere(document: Document, sentence: Sentence, to: str | None) -> li
     """Return what the sentences around tell of senders, else the home of a language that has only one."""
     at = document.position(sentence)
     for other in [*reversed(document.sentences[max(0, at - 2) : at]), *document.sentences[at + 1 : at + 2]]:
-        if not other.of("forces", "sending", "sending_of"):
+        if not other.of("forces", "sending", "sending_of") and not sentence.of("that_alliance"):
             continue
         actors = _alliances(other)
         states = [

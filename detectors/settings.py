@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tocsin.records import Certainty, Severity
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
+Word = Annotated[str, Field(min_length=1, max_length=2000)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 Scope = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")]
 Reach = Literal["forward", "backward", "clause", "sentence", "around", "document"]

@@ -41,11 +41,12 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
 def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match, before: str | None) -> Candidate:
     move = match.part(*_MOVES) or match.parts[0][1]  # a mere option: forces, place
     forces = match.part("forces", "actor_forces") or match.parts[0][1]
-    target = target_of(sentence, move.start, forces.start)
+    target = target_of(document, sentence, move.start, forces.start)
     senders, to = _route(document, sentence, target, forces.start)
     guessed = not senders
     if guessed:
         senders = told_elsewhere(document, sentence, to)
+    to_guessed = to is None
     if to is None:
         to = before or place_elsewhere(document, sentence, {actor.code for actor in senders if not actor.alliance})
     evidence = [
@@ -76,7 +77,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
     points = [move.start, forces.start]
     if isinstance(move, Mark) and move.tail:
         points.append(move.tail[0])
-    judged = judge(document, rule, detection, sentence, points, needs=match.pattern.needs)
+    notes = frozenset({"guessed_to"}) if to_guessed else frozenset[str]()
+    judged = judge(document, rule, detection, sentence, points, notes=notes, needs=match.pattern.needs)
     if judged.rejected is None:
         reason = _reason_against(
             detection,
