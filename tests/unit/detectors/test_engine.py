@@ -14,15 +14,15 @@ from tocsin.records import Article, Certainty, Detection, DismissalKind, Speaker
 from tocsin.settings import shipped
 from tocsin.testing import an_article
 
-STORY = """Bei schweren Unruhen in Usbekistan gab es Berichten zufolge Dutzende Tote. Polizisten hätten in Buchara Dutzende \
-Angreifer eliminiert, sagte ein Sprecher des Innenministeriums. Die Behörden teilten den Tod von mindestens fünf Beamten mit. \
-Mehr als 300 Menschen wurden verletzt.
-
-Russland verlegte Fallschirmjäger in das Land. Sie seien als Teil einer Friedenstruppe entsandt worden, teilte die OVKS mit. \
-Dem Bündnis gehören neben Russland auch Armenien und Belarus an. Auch diese Staaten hätten Streitkräfte nach Usbekistan \
-entsandt, hieß es.
-
-Als Reaktion entließ Präsident Mirsijojew die Regierung."""
+STORY = (
+    "Bei schweren Unruhen in Usbekistan gab es Berichten zufolge Dutzende Tote. Polizisten hätten in Buchara Dutzende "
+    "Angreifer eliminiert, sagte ein Sprecher des Innenministeriums. Die Behörden teilten den Tod von mindestens fünf "
+    "Beamten mit. Mehr als 300 Menschen wurden verletzt.\n\n"
+    "Russland verlegte Fallschirmjäger ins Land. Sie seien als Teil einer Friedenstruppe entsandt worden, teilte die "
+    "OVKS mit. Dem Bündnis gehören neben Russland auch Armenien und Belarus an. Auch diese Staaten hätten Streitkräfte "
+    "nach Usbekistan entsandt, hieß es.\n\n"
+    "Als Reaktion entließ Präsident Mirsijojew die Regierung."
+)
 
 
 def test_a_whole_article_gives_one_event_of_each_type(engine: Engine) -> None:

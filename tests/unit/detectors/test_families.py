@@ -7,8 +7,8 @@ from detectors.scan import scan
 from tocsin.records import Detection
 
 DEATHS = """
-de | 8.. confirmed KZ | | Mindestens acht Polizisten und Soldaten kamen nach Angaben der Behörden in Almaty ums Leben.
-de | 24.. confirmed NG | | Bewaffnete brachten in der Nacht im Norden Nigerias Dutzende Bauern um, bestätigte der Gouverneur.
+de | 8.. confirmed KZ | | Mindestens acht Polizisten und Soldaten kamen in Almaty ums Leben.
+de | 24.. confirmed NG | | Bewaffnete brachten in der Nacht im Norden Nigerias Dutzende Bauern um.
 de | 4 confirmed DE | | Bei dem Brand in Bremen sind vier Bewohner erstickt, neun weitere wurden verletzt.
 de | 2 reported SE | | Anwohnern zufolge sind bei der Schießerei in Malmö zwei Männer getötet worden.
 de | ..40 possible CH | | Unter der Lawine im Wallis könnten bis zu 40 Menschen gestorben sein.
