@@ -10,7 +10,7 @@ from detectors.ruletests import run_tests
 from detectors.scan import scan, to_json
 from detectors.settings import KeywordSettings, LexiconSettings, RuleSettings
 from tocsin.errors import SettingsInvalid
-from tocsin.records import Article, Certainty, Detection, DismissalKind, Speaker, Toll
+from tocsin.records import Certainty, DismissalKind, Speaker, Toll
 from tocsin.settings import shipped
 from tocsin.testing import an_article
 
@@ -190,14 +190,8 @@ def test_words_find_in_a_language_that_no_lexicon_knows() -> None:
     assert event.rule == "aid"
 
 
-def found_by_code(article: Article) -> list[Detection]:
-    return [Detection(type="long", certainty=Certainty.CONFIRMED, rule="long")] if len(article.text) > 10 else []
-
-
 def test_a_rule_may_be_a_function() -> None:
-    rule = RuleSettings(id="long", type="long", python=f"{__name__}:found_by_code")
-    if __name__ not in __import__("sys").modules:
-        pytest.skip("this module is not importable by name under the runner's import mode")
+    rule = RuleSettings(id="long", type="long", python="tests.unit.detectors.strangers_rules:found_by_code")
     engine = prepare(DetectorsConfig.of([rule], []))
 
     reading = read(engine, an_article(text="long enough to matter"))
