@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from detectors.marks import Mark
 from detectors.scopes import scopes_of
 from detectors.tokens import Sentence
 from tocsin.records import Attribution, Certainty, Detection, Evidence, Speaker
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from detectors.rules import Rule
     from detectors.scopes import Cue
 
+_COLON_REACH: Final = 4
 SPEAKER_REACH: Final = 7  # words between a source and its `said`
 DENIALS = frozenset({"denied", "negated"})
 SOURCES: Mapping[str, Speaker] = {
@@ -59,7 +61,7 @@ def judge(
             )
     if needs and not any(scope in scopes for scope in needs):
         return Candidate(detection=detection, sentence=sentence, at=points[0], rejected="no_movement", notes=notes)
-    attribution, weak, evidence = attribute(document, sentence, but=points)
+    attribution, weak, evidence = _attributed(document, sentence, points)
     certainty = detection.certainty
     extra = [evidence] if evidence is not None else []
     for scope, lowered in rule.settings.lower.items():
@@ -77,25 +79,48 @@ def judge(
     return Candidate(detection=detection, sentence=sentence, at=points[0], notes=notes)
 
 
+def _attributed(
+    document: Document, sentence: Sentence, points: list[int]
+) -> tuple[Attribution | None, bool, Evidence | None]:
+    """`Dabei seien acht Menschen getötet worden`: indirect speech goes on with the speaker of the sentence before."""
+    found = attribute(document, sentence, but=points)
+    before = document.before(sentence) if sentence.of("indirect") else None
+    if found[0] is not None or before is None:
+        return found
+    return attribute(document, before, but=[])
+
+
 def attribute(
     document: Document, sentence: Sentence, *, but: list[int]
 ) -> tuple[Attribution | None, bool, Evidence | None]:
     """Return who says it, whether only weak sources do, and the words; what stands at *but* says nothing itself."""
-    sayings = sentence.of("saying")
+    sayings = [*sentence.of("saying"), *_colons(sentence)]
     sources = [(name, mark) for name in SOURCES for mark in sentence.of(name) if mark.start not in but]
     if not sources or not sayings:
         return None, False, None
+    quoting = {mark.start for mark in sentence.of("quoting")}
     chosen = []
     for saying in sayings:
-        name, mark = min(sources, key=lambda item: _apart(item[1].start, item[1].end, saying.start, saying.end))
-        if _apart(mark.start, mark.end, saying.start, saying.end) <= SPEAKER_REACH:
-            chosen.append((name, mark))
+        near = [(apart, name, mark) for name, mark in sources
+                if (apart := _apart(mark.start, mark.end, saying.start, saying.end)) <= SPEAKER_REACH]  # fmt: skip
+        if saying.start in quoting:  # `zitierte der Sender einen Sprecher`: the channel weakens nobody
+            chosen += [(name, mark) for _, name, mark in near]
+        elif near:
+            chosen.append(min(near, key=lambda item: item[0])[1:])
     if not chosen:
         return None, False, None
     order = list(SOURCES)
     name, mark = min(chosen, key=lambda item: order.index(item[0]))
     evidence = document.evidence(sentence, mark.start, mark.end, "attribution")
     return Attribution(speaker=SOURCES[name], who=evidence.quote), name != "authority", evidence
+
+
+def _colons(sentence: Sentence) -> list[Mark]:
+    """`Medien: Mehrere Tote`: who is named before a colon says what follows."""
+    at = next((i for i, text in enumerate(sentence.texts[: _COLON_REACH + 1]) if text == ":"), None)
+    if not at:
+        return []
+    return [Mark("saying", at, at + 1) for name in SOURCES for mark in sentence.of(name) if mark.end == at][:1]
 
 
 def _apart(start: int, end: int, other_start: int, other_end: int) -> int:

@@ -23,10 +23,24 @@ if TYPE_CHECKING:
     from detectors.rules import Rule
     from detectors.tokens import Sentence
 
-ANCHORS: Final = ("toll", "dead_many", "dead", "corpses", "dying", "dying_plain", "killing", "slaying")
+ANCHORS: Final = (
+    "toll",
+    "fatal",
+    "dead_one",
+    "dead_many",
+    "dead",
+    "corpses",
+    "dying",
+    "dying_plain",
+    "killing",
+    "slaying",
+)
 HEADS_ELSEWHERE: Final = frozenset({"injured", "missing", "animals", "rescued", "detained"})
 PERSON_REACH: Final = 16
+BODY_REACH: Final = 2
+OTHERS: Final = "others"  # what a pattern means that only takes counts away
 VAGUE_PLURAL: Final = 2
+_TOLD_BY_THE_WORD: Final = frozenset({"dead_many", "dead_one", "fatal"})  # `Tote`, `Toter`, `tödlicher Unfall`
 _ANIMAL_REACH: Final = 6
 _OBJECT_REACH: Final = 2
 _INSTEAD_REACH: Final = 3
@@ -60,7 +74,9 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
 def _anchors(sentence: Sentence) -> list[Mark]:
     """Predicates of death, one per place; a toll phrase swallows the dead inside it."""
     found: list[Mark] = []
-    for mark in sorted(sentence.of(*ANCHORS), key=lambda m: (-(m.end - m.start), ANCHORS.index(m.name), m.start)):
+    for mark in sorted(
+        sentence.of(*ANCHORS), key=lambda m: (-max(m.end - m.start, m.words), ANCHORS.index(m.name), m.start)
+    ):
         if not any(mark.start < other.end and other.start < mark.end for other in found):
             found.append(mark)
     return sorted(found, key=lambda mark: mark.start)
@@ -93,10 +109,21 @@ def _summed(sentence: Sentence) -> list[Quantity]:
             found.append(quantity)
     for place, quantity in enumerate(found):
         mark = more.get(quantity.head_at + 1)
-        if mark is not None and quantity.is_exact:
+        end = mark.end if mark is not None else quantity.end if _has_one_before(sentence, quantity) else None
+        if end is not None and quantity.is_exact:
             total = quantity.bare + 1
-            found[place] = replace(quantity, min=total, max=total, bare=total, end=mark.end)
+            found[place] = replace(quantity, min=total, max=total, bare=total, end=end)
     return found
+
+
+def _has_one_before(sentence: Sentence, quantity: Quantity) -> bool:
+    """`kills army chief and nine others`: an uncounted person stands before the joint."""
+    if not any(mark.start == quantity.end for mark in sentence.of("others")):
+        return False
+    joints = {mark.start for mark in sentence.of("and") if mark.end == quantity.start}
+    if any(other.head_at in {joint - 1 for joint in joints} for other in sentence.quantities if other is not quantity):
+        return False
+    return any(mark.end in joints for mark in sentence.of("people_one", "office", "head"))
 
 
 def _bind(
@@ -112,7 +139,9 @@ def _bind(
         for match in matches(pattern, sentence):
             count = match.part("count")
             other = next((span for name, span in match.parts if name != "count"), None)
-            if count is not None and other is not None and (id(count) not in best or match.cost < best[id(count)][0]):
+            if count is None or other is None or (pattern.means == OTHERS and not _takes(sentence, count, other)):
+                continue
+            if id(count) not in best or match.cost < best[id(count)][0]:
                 best[id(count)] = match.cost, pattern.means, other
     sentence.quantities = original
     anchors = _anchors(sentence)
@@ -125,8 +154,32 @@ def _bind(
     return result
 
 
+def _takes(sentence: Sentence, count: Span, other: Span) -> bool:
+    """Tell whether the injured, missing or rescued may have this count.
+
+    Not `bodies of two missing`, `killed all six on board`, nor `87, with 20 still missing` for the 87.
+    """
+    if _is_of_the_dead(sentence, count):
+        return False
+    subsets = {mark.end for mark in sentence.of("subset")}
+    between = range(count.end, other.start)
+    return not any(
+        quantity.start in between and not quantity.article and not subsets & {quantity.start, quantity.start - 1}
+        for quantity in sentence.quantities
+    )
+
+
+def _is_of_the_dead(sentence: Sentence, count: Span) -> bool:
+    if any(mark.end in {count.start, count.start - 1} for mark in sentence.of("whole")):
+        return True
+    links = {mark.start for mark in sentence.of("genitive")}
+    return any(mark.end in links and 1 <= count.start - mark.end <= BODY_REACH for mark in sentence.of("corpses"))
+
+
 def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> bool:
-    if quantity.head in HEADS_ELSEWHERE or quantity.bare == 0:
+    if quantity.bare == 0 or quantity.head == "animals":
+        return False
+    if quantity.head in HEADS_ELSEWHERE and not _is_of_the_dead(sentence, quantity):
         return False
     is_body = any(mark.start <= predicate.start < mark.end for mark in sentence.of("corpses"))
     return not (
@@ -193,8 +246,8 @@ def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity
             return quantity  # a dual: one word says `dead` and `two`
     many = Quantity(anchor.start, anchor.end, VAGUE_PLURAL, None, vague=True)
     low, high = clause(sentence, anchor.start)
-    if anchor.name == "dead_many":
-        return many
+    if anchor.name in _TOLD_BY_THE_WORD:
+        return {"dead_many": many, "dead_one": replace(many, min=1, max=1), "fatal": replace(many, min=1)}[anchor.name]
     if anchor.name in {"toll", "corpses"}:
         return None
     reach = range(anchor.start - PERSON_REACH, anchor.end + PERSON_REACH)
@@ -268,7 +321,7 @@ def _candidate(
     points = [anchor.start] if anchor.tail is None else [anchor.start, anchor.tail[0]]
     if (count.start, count.end) != (anchor.start, anchor.end) and abs(count.start - anchor.start) < PERSON_REACH + 3:
         points.append(count.start)
-    if count.vague and count.rank == VAGUE_PLURAL:
+    if count.vague and count.rank <= VAGUE_PLURAL and count.max is None:
         notes |= {"plural"}
     if _is_of_animals(sentence, anchor, count):
         return Candidate(detection=detection, sentence=sentence, at=anchor.start, rejected="animal", notes=notes)

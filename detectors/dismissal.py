@@ -24,6 +24,7 @@ _OWNER_REACH: Final = 4
 _OBJECT_REACH: Final = 5
 _USURPER_REACH: Final = 12
 _OUTCOME_WORDS: Final = 9
+_SUBJECT_REACH: Final = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,10 +49,26 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
                 verb = next((span for name, span in match.parts if name not in TARGETS), match.parts[-1][1])
                 readings.append(_Reading(match, target, verb, match.cost))
         readings.sort(key=lambda reading: reading.cost)
+        readings = [_with_object(sentence, reading) for reading in readings]
         own = [reading for reading in readings if not _is_somebody_elses(sentence, reading)]
         for reading in own or readings:
             yield _candidate(document, rule, sentence, reading)
             break
+
+
+def _with_object(sentence: Sentence, reading: _Reading) -> _Reading:
+    """`entließ der Präsident die Regierung`: behind a verb that may stand before its subject, the second is meant."""
+    verb, target = reading.verb, reading.target
+    inverts = any(mark.start == verb.start for mark in sentence.of("inverting"))
+    if not inverts or reading.match.pattern.means != "dismissed" or target.start < verb.end:
+        return reading
+    joints = {mark.start for mark in sentence.of("and")}
+    for mark in sorted(sentence.of(*TARGETS, "office", "sport_office"), key=lambda mark: mark.start):
+        between = range(target.end, mark.start)
+        if mark.start >= target.end and len(between) <= _SUBJECT_REACH:
+            cut = any(i in joints or not sentence.texts[i][0].isalnum() for i in between)
+            return reading if cut else replace(reading, target=mark)
+    return reading
 
 
 def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Reading) -> Candidate:
@@ -70,6 +87,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
         means = "no_confidence"
     if means == "dismissed" and any(abs(mark.start - verb.start) <= _USURPER_REACH for mark in sentence.of("usurpers")):
         means = "toppled"
+    if means in {"toppled", "resigned", "dismissed"} and sentence.of("no_confidence") and sentence.of("toppling"):
+        means = "no_confidence"
     detection = Detection(
         type=rule.settings.type,
         certainty=Certainty.CONFIRMED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from detectors import quantities
 from detectors.places import ADJECTIVE, CITY, INSTITUTION, TOWN
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from detectors.lexicon import Lexicon
     from detectors.marks import PlaceMark
     from detectors.places import Gazetteer
+
+
+_ORIGIN_REACH: Final = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +39,12 @@ class Document:
     def position(self, sentence: Sentence) -> int:
         """Where the sentence stands in reading order."""
         return next(i for i, other in enumerate(self.sentences) if other is sentence)
+
+    def before(self, sentence: Sentence) -> Sentence | None:
+        """Return the sentence before, if it is of the same field."""
+        at = self.position(sentence)
+        other = self.sentences[at - 1] if at else None
+        return other if other is not None and other.field == sentence.field else None
 
     def evidence(self, sentence: Sentence, start: int, end: int, proves: str) -> Evidence:
         """Return the words *start* to *end* of *sentence*, as they stand in the article."""
@@ -59,6 +68,8 @@ class Document:
         order = [sentence, *reversed(self.sentences[:at]), *self.sentences[at + 1 :]]
         for other in order:
             places = [place for place in other.places if not _is_actor(other, place)]
+            if other is not sentence:
+                places = self._but_senders(other, places)
             if not places:
                 continue
             middle = near if other is sentence else 0
@@ -70,6 +81,11 @@ class Document:
     def countries_named(self) -> Counter[str]:
         """Return how often places of each country are named."""
         return Counter(self.resolve(place) for sentence in self.sentences for place in sentence.places)
+
+    def _but_senders(self, sentence: Sentence, places: list[PlaceMark]) -> list[PlaceMark]:
+        """Leave out the states that send soldiers there: `Einheiten aus Nigeria landeten in Banjul`."""
+        sent = {self.resolve(place) for place in places if _sends(sentence, place)}
+        return [place for place in places if self.resolve(place) not in sent]
 
     def main_country(self, *, but: frozenset[str] = frozenset()) -> str | None:
         """Return the country that the article names most often."""
@@ -103,6 +119,18 @@ def _is_actor(sentence: Sentence, place: PlaceMark) -> bool:
     deeds = sentence.of("cause_attack", "cause_war", "forces")
     return any(0 <= mark.start - place.end <= 1 for mark in deeds) and not any(
         0 <= mark.start - place.end <= 1 for mark in sentence.of("people", "territory")
+    )
+
+
+def _sends(sentence: Sentence, place: PlaceMark) -> bool:
+    origins = {mark.end for mark in sentence.of("origin")}
+    for forces in sentence.of("forces"):
+        if place.kind == ADJECTIVE and 0 <= forces.start - place.end <= 1:
+            return True
+        if place.start in origins and 0 <= place.start - forces.end <= _ORIGIN_REACH:
+            return True
+    return not place.located and any(
+        0 <= mark.start - place.end <= 1 for mark in sentence.of("sending") if sentence.of("forces")
     )
 
 

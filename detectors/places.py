@@ -5,8 +5,10 @@ A small town counts only after a word like `in` or `bei`, because half of them a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from detectors.marks import PlaceMark
@@ -23,6 +25,7 @@ _LONGEST_ENDING: Final = 16
 _SHORTEST_START: Final = 2
 REMEMBERED_WORDS: Final = 50_000
 _SKIPPED_WORDS: Final = 3
+_APART: Final = 4
 _SHORTEST_GENITIVE: Final = 4
 
 
@@ -54,6 +57,8 @@ class Gazetteer:
                     self._own_names.setdefault(first, []).append((tuple(texts[1:]), (code,), ADJECTIVE))
         self._genitive_s = language == "de"
         self._clitics = settings.clitics
+        self._prefixes = settings.place_prefixes
+        self._town_endings = settings.town_endings
         self._no_places: set[str] = set()
 
     def mark(self, sentence: Sentence) -> list[PlaceMark]:
@@ -88,7 +93,7 @@ class Gazetteer:
                 PlaceMark(i, end, codes, kind, " ".join(sentence.texts[i:end]), into=directed, located=located)
             )
             i = end
-        return found
+        return _placed(sentence, found)
 
     @staticmethod
     def _is_capped_headline(sentence: Sentence, i: int, end: int) -> bool:
@@ -114,11 +119,33 @@ class Gazetteer:
         start = self._by_start([low, *forms[1:]] if self._clitics else [low], is_capital=text[0].isupper())
         if start is not None:
             return i + 1, (start[0],), start[1]
+        part = self._by_part(text)
+        if part is not None:
+            return i + 1, part[0], part[1]
         if not entries:
             if len(self._no_places) >= REMEMBERED_WORDS:
                 self._no_places.clear()
             self._no_places.add(text)
         return None
+
+    def _by_part(self, text: str) -> tuple[tuple[str, ...], str] | None:
+        """`Norditalien`, `ostukrainisch` are in the whole land; `Brüsseler` is an adjective made from a town."""
+        for prefix in self._prefixes:
+            if text.lower().startswith(prefix) and len(text) > len(prefix) + _SHORTEST_GENITIVE:
+                rest = text[len(prefix) :]
+                whole = self._of_kind({rest.capitalize(), rest.capitalize().removesuffix("s")}, {COUNTRY, REGION})
+                if whole is not None:
+                    return whole, REGION
+                start = self._by_start([rest], is_capital=text[0].isupper())
+                if start is not None and start[1] == ADJECTIVE:
+                    return (start[0],), ADJECTIVE
+        towns = {text.removesuffix(e) for e in self._town_endings if text[0].isupper() and text.endswith(e)}
+        town = self._of_kind(towns, {CAPITAL, CITY})
+        return (town, ADJECTIVE) if town is not None else None
+
+    def _of_kind(self, names: set[str], kinds: set[str]) -> tuple[str, ...] | None:
+        found = (entry for name in names for entry in self._names.get(name, ()))
+        return next((codes for rest, codes, kind in found if not rest and kind in kinds), None)
 
     def _by_start(self, forms: list[str], *, is_capital: bool) -> tuple[str, str] | None:
         """Find the longest start of a word that stands for a country; English adjectives are written with a capital."""
@@ -128,6 +155,22 @@ class Gazetteer:
                 if start is not None and (is_capital or (start[1] == ADJECTIVE and self.language != "en")):
                     return start
         return None
+
+
+def _placed(sentence: Sentence, found: list[PlaceMark]) -> list[PlaceMark]:
+    """`Kant air base near Bishkek`, `Paris, Texas`: a town is where the greater place behind it is."""
+    borders = {mark.start for mark in sentence.of("range_to", "and", "origin")}
+    for at, (town, place) in enumerate(pairwise(found)):
+        between = range(town.end, place.start)
+        texts = [sentence.texts[i] for i in between]
+        beside = texts == [","] or (place.located and "," not in texts and len(texts) <= _APART)
+        if (
+            town.kind == TOWN and place.kind in {COUNTRY, CAPITAL, CITY, REGION}
+            and beside and not set(town.codes) & set(place.codes)
+            and not any(i in borders for i in between) and all(text.isalpha() or text == "," for text in texts)
+        ):  # fmt: skip
+            found[at] = replace(town, codes=place.codes)
+    return found
 
 
 def _reached(ends: set[int], skipped: set[int]) -> set[int]:

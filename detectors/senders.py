@@ -42,9 +42,13 @@ def senders_of(document: Document, sentence: Sentence, target: PlaceMark | None,
             continue
         if _may_send(sentence, place, target):
             states.append(_state(document, place))
+    if not states and not actors:
+        states = [_state(document, place) for place in _deciding(sentence) if document.resolve(place) != to]
     if target is not None and len(states) > 1:
         behind = [a for a in states if a.start >= target.end and a.start > forces and not _is_by(sentence, a.start)]
         states = [a for a in states if a not in behind] if len(behind) < len(states) else states
+    if states:
+        actors = [actor for actor in actors if not _is_bystander(sentence, actor)]
     adjectives = [a for a in states if 0 <= forces - a.end <= _ORIGIN_REACH]
     if adjectives and not actors and len(states) > len(adjectives):
         joined = _coordinated(sentence, states, adjectives[0])
@@ -62,6 +66,12 @@ def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) ->
         return False
     half = target is not None and place.kind == ADJECTIVE and place.start == target.end
     return not half and not is_source(sentence, place)
+
+
+def _deciding(sentence: Sentence) -> list[PlaceMark]:
+    """`Das Parlament in Nairobi stimmte … zu`: the capital in which it is decided."""
+    seats = {mark.end for mark in sentence.of("deciding", "government")}
+    return [place for place in sentence.places if place.kind == CAPITAL and place.start - 1 in seats]
 
 
 def _alliances(sentence: Sentence) -> list[Actor]:
@@ -128,6 +138,13 @@ def _is_beneficiary(sentence: Sentence, mark: Actor) -> bool:
     """`EU border`, `UN diplomats said`: named as a source, not as a sender."""
     sources = sentence.of("unnamed", "media", "witness")
     return any(0 <= source.start - mark.end <= 0 for source in sources)
+
+
+def _is_bystander(sentence: Sentence, actor: Actor) -> bool:
+    """`UN report says`, `to reinforce the UN mission`: an alliance that tells of it or is reinforced."""
+    if any(0 <= mark.start - actor.end <= 1 for mark in sentence.of("saying")):
+        return True
+    return any(0 <= actor.start - mark.end <= _BESIDE for mark in sentence.of("reinforcing"))
 
 
 def told_elsewhere(document: Document, sentence: Sentence, to: str | None) -> list[Actor]:

@@ -102,6 +102,8 @@ class LexiconSettings(_Settings):
     language: Language
     home: str | None = None
     clitics: tuple[str, ...] = ()
+    place_prefixes: tuple[str, ...] = ()
+    town_endings: tuple[str, ...] = ()
     abbreviations: tuple[str, ...] = ()
     tens_and_units: str | None = None
     numbers: dict[str, int] = {}

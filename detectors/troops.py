@@ -107,6 +107,10 @@ def _route(
     if to is None and not land:
         if alliances and len(states) == 1 and not _is_beside(next(iter(states.values())), forces):
             to, senders = next(iter(states)), alliances
+        elif alliances and not states and (asker := _asker(document, sentence)):
+            to = asker
+        elif not alliances and states and (asker := _asker(document, sentence)) and asker not in states:
+            to = asker
         elif not alliances and _is_request(sentence, senders):
             to, senders = senders[0].code, [actor for actor in senders if actor.code != senders[0].code]
     if sentence.of("these_states"):
@@ -116,6 +120,15 @@ def _route(
 
 def _is_beside(actor: Actor, forces: int) -> bool:
     return 0 <= forces - actor.end <= _ADJECTIVE_REACH
+
+
+def _asker(document: Document, sentence: Sentence) -> str | None:
+    """`Haiti's prime minister asked the UN for soldiers`: the land named before the asking."""
+    for mark in sentence.of("asking"):
+        for place in sentence.places:
+            if place.end <= mark.start and mark.start - place.end <= _ASKER_REACH:
+                return document.resolve(place)
+    return None
 
 
 def _is_request(sentence: Sentence, senders: list[Actor]) -> bool:
