@@ -146,8 +146,11 @@ def test_trimming_leaves_what_is_open_and_what_is_young(tx: Tx) -> None:
         tx.incidents.place_article(f"of {name}", name)
         tx.incidents.add_alert(alert(name, incident=name, at=at))
 
-    assert tx.incidents.trim(NOON) == 1
+    rounds = 0
+    while tx.incidents.trim(NOON, most=1):
+        rounds += 1
 
+    assert rounds == 2  # of the two old alerts one goes at a time
     assert {row.id for row in tx.incidents.standing(states=list(IncidentState))} == {"open", "young"}
     assert tx.incidents.of_article("of old") == ()
     assert tx.incidents.of_article("of open") == ("open",)

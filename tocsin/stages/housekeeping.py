@@ -52,7 +52,8 @@ async def keep_house(
             await _trim_stream(store, clock, readers)
             before = clock.now() - keep()
             for forget in (_forget_articles, _forget_incidents, _forget_deliveries, _forget_audit):
-                await store.write(partial(forget, before=before))
+                while await store.write(partial(forget, before=before)):
+                    await clock.sleep(0)
             for (group, topic), behind in (await store.read(lambda tx: tx.topics.lag())).items():
                 metrics.LAG.labels(group=group, topic=topic).set(behind)
         except StoreUnavailable as error:
@@ -83,17 +84,17 @@ def _trim(tx: Tx, *, topic: str, groups: Sequence[str], now: datetime) -> int:
     return tx.topics.trim(topic, groups=groups, now=now, keep=STREAM_KEPT, most=TRIMMED_AT_ONCE)
 
 
-def _forget_articles(tx: Tx, *, before: datetime) -> None:
-    tx.ingest.trim(before=before, most=TRIMMED_AT_ONCE)
+def _forget_articles(tx: Tx, *, before: datetime) -> int:
+    return tx.ingest.trim(before=before, most=TRIMMED_AT_ONCE)
 
 
-def _forget_incidents(tx: Tx, *, before: datetime) -> None:
-    tx.incidents.trim(before)
+def _forget_incidents(tx: Tx, *, before: datetime) -> int:
+    return tx.incidents.trim(before, most=TRIMMED_AT_ONCE)
 
 
-def _forget_deliveries(tx: Tx, *, before: datetime) -> None:
-    tx.notifier.prune(before)
+def _forget_deliveries(tx: Tx, *, before: datetime) -> int:
+    return tx.notifier.prune(before, most=TRIMMED_AT_ONCE)
 
 
-def _forget_audit(tx: Tx, *, before: datetime) -> None:
-    tx.access.forget_audit(before=before)
+def _forget_audit(tx: Tx, *, before: datetime) -> int:
+    return tx.access.forget_audit(before=before, most=TRIMMED_AT_ONCE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, delete, insert, select
 
-from tocsin.store.schema import Instant, insert_ignore, metadata
+from tocsin.store.schema import Instant, delete_some, insert_ignore, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -87,9 +87,9 @@ class AccessRepository:
             query = query.where(audit.c.number < before)
         return [AuditEntry(**row._asdict()) for row in self._conn.execute(query)]
 
-    def forget_audit(self, *, before: datetime) -> int:
-        """Drop changes older than *before*; return how many."""
-        return self._conn.execute(delete(audit).where(audit.c.at < before)).rowcount
+    def forget_audit(self, *, before: datetime, most: int = 5_000) -> int:
+        """Drop up to *most* changes older than *before*; return how many."""
+        return delete_some(self._conn, audit.c.number, audit.c.at < before, most=most)
 
     def open_session(self, session: Session) -> None:
         """Keep *session*, and forget those that have run out by then."""

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from tocsin.errors import RecordUnreadable
 from tocsin.records import IncidentState, Severity
-from tocsin.store.schema import Instant, Sealed, insert_ignore, insert_ignore_all, metadata, upsert
+from tocsin.store.schema import Instant, Sealed, delete_some, insert_ignore, insert_ignore_all, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -129,6 +129,7 @@ _OF_ARTICLE = (
     .order_by(incident_articles.c.incident)
 )
 
+NAMES_AT_ONCE: Final = 500  # in one IN list
 _SEVERITIES: Final = tuple(Severity)
 _ROW: Final = tuple(column for column in incidents.c if column.name not in ("face", "body"))
 
@@ -332,16 +333,22 @@ class IncidentRepository:
         query = query.order_by(alerts.c.seen_at.desc(), alerts.c.id.desc()).limit(limit)
         return [_alert(row) for row in self._conn.execute(query)]
 
-    def trim(self, before: datetime) -> int:
-        """Forget what ended before *before*, alerts and judgements included; return how many incidents."""
+    def trim(self, before: datetime, *, most: int = 5_000) -> int:
+        """Forget up to *most* of each kind that ended before *before*, alerts and judgements included.
+
+        Returns how many rows went in all; 0 when nothing is left to forget.
+        """
         over = [IncidentState.CLOSED.value, IncidentState.CANCELLED.value]
-        old = select(incidents.c.id).where(incidents.c.state.in_(over), incidents.c.last_seen < before)
-        for table in (incident_keys, incident_articles):
-            self._conn.execute(delete(table).where(table.c.incident.in_(old)))
-        self._conn.execute(delete(alerts).where(alerts.c.seen_at < before))
-        self._conn.execute(delete(judged_articles).where(judged_articles.c.seen_at < before))
-        gone = delete(incidents).where(incidents.c.state.in_(over), incidents.c.last_seen < before)
-        return self._conn.execute(gone).rowcount
+        old = select(incidents.c.id).where(incidents.c.state.in_(over), incidents.c.last_seen < before).limit(most)
+        names = list(self._conn.execute(old).scalars())
+        gone = 0
+        for start in range(0, len(names), NAMES_AT_ONCE):
+            some = names[start : start + NAMES_AT_ONCE]
+            for table in (incident_keys, incident_articles):
+                gone += self._conn.execute(delete(table).where(table.c.incident.in_(some))).rowcount
+            gone += self._conn.execute(delete(incidents).where(incidents.c.id.in_(some))).rowcount
+        gone += delete_some(self._conn, alerts.c.id, alerts.c.seen_at < before, most=most)
+        return gone + delete_some(self._conn, judged_articles.c.article, judged_articles.c.seen_at < before, most=most)
 
 
 def _incident(row: Row[tuple[object, ...]]) -> IncidentRow:

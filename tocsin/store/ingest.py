@@ -96,6 +96,7 @@ articles = Table(
     Column("backfill", Boolean, nullable=False),
     Index("articles_guid", "guid"),
     Index("articles_url_key", "url_key"),
+    Index("articles_url", "url"),
     Index("articles_feed_seen", "feed", "seen_at"),
     Index("articles_seen", "seen_at"),
 )

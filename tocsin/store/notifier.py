@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from tocsin.records import Delivery, DeliveryState, MessageKind
-from tocsin.store.schema import Instant, Sealed, insert_ignore, metadata, upsert
+from tocsin.store.schema import Instant, Sealed, delete_some, insert_ignore, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -397,20 +397,22 @@ class NotifierRepository:
             counted[receiver][DeliveryState(state)] = count
         return dict(counted)
 
-    def prune(self, before: datetime) -> int:
-        """Forget messages finished *before* then and alerts that none needs any more; return how many messages.
+    def prune(self, before: datetime, *, most: int = 5_000) -> int:
+        """Forget up to *most* messages finished *before* then, and as many alerts that none needs any more.
 
         Who was told is forgotten by the time of the telling, so *before* must lie well behind the close of incidents.
+        Returns how many rows went in all; 0 when nothing is left to forget.
         """
-        old = (outbox.c.state.in_((DONE, DEAD)), outbox.c.finished_at < before)
-        count = self._conn.execute(delete(outbox).where(*old)).rowcount
-        self._conn.execute(delete(told).where(told.c.at < before))
+        settled = (outbox.c.state.in_((DONE, DEAD)), outbox.c.finished_at < before)
+        gone = delete_some(self._conn, outbox.c.seq, *settled, most=most)
+        gone += delete_some(self._conn, told.c.incident, told.c.at < before, most=most)
         waits = select(outbox.c.seq).where(outbox.c.created_at < before, outbox.c.state.in_((PENDING, SENDING)))
         if self._conn.execute(waits.limit(1)).first() is None:
-            gone = (alerts.c.seen_at < before, ~select(held.c.seq).where(held.c.alert == alerts.c.id).exists())
-            self._conn.execute(delete(verdicts).where(verdicts.c.alert.in_(select(alerts.c.id).where(*gone))))
-            self._conn.execute(delete(alerts).where(*gone))
-        return count
+            unheld = (alerts.c.seen_at < before, ~select(held.c.seq).where(held.c.alert == alerts.c.id).exists())
+            some = select(alerts.c.id).where(*unheld).order_by(alerts.c.seen_at, alerts.c.id).limit(most)
+            gone += self._conn.execute(delete(verdicts).where(verdicts.c.alert.in_(some))).rowcount
+            gone += self._conn.execute(delete(alerts).where(alerts.c.id.in_(some))).rowcount
+        return gone
 
     def _settle(self, key: str, **values: object) -> None:
         self._conn.execute(update(outbox).where(outbox.c.key == key).values(**values))

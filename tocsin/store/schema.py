@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Dialect, LargeBinary, MetaData
+from sqlalchemy import BigInteger, Dialect, LargeBinary, MetaData, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
@@ -17,7 +17,7 @@ from tocsin.errors import RecordUnreadable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection, Executable, Table
+    from sqlalchemy import Column, ColumnElement, Connection, Executable, Table
 
 metadata = MetaData()
 
@@ -102,3 +102,12 @@ def _upsert(table: Table, dialect: str, names: tuple[str, ...], key: tuple[str, 
     statement = build(table)
     changed = {name: statement.excluded[name] for name in names if name not in key}
     return statement.on_conflict_do_update(index_elements=list(key), set_=changed)
+
+
+def delete_some(conn: Connection, key: Column[Any], *conditions: ColumnElement[bool], most: int) -> int:
+    """Delete the rows of up to *most* values of *key* that *conditions* hold for; return how many rows.
+
+    One delete of everything would keep the store's writer from everybody else for as long as it takes.
+    """
+    some = select(key).where(*conditions).limit(most)
+    return conn.execute(delete(key.table).where(key.in_(some), *conditions)).rowcount

@@ -77,6 +77,7 @@ def upgrade() -> None:
     op.create_index("articles_feed_seen", "articles", ["feed", "seen_at"], unique=False)
     op.create_index("articles_guid", "articles", ["guid"], unique=False)
     op.create_index("articles_seen", "articles", ["seen_at"], unique=False)
+    op.create_index("articles_url", "articles", ["url"], unique=False)
     op.create_index("articles_url_key", "articles", ["url_key"], unique=False)
     op.create_table(
         "dead_letters",
@@ -333,6 +334,7 @@ def downgrade() -> None:
     op.drop_index("dead_letters_at", table_name="dead_letters")
     op.drop_table("dead_letters")
     op.drop_index("articles_url_key", table_name="articles")
+    op.drop_index("articles_url", table_name="articles")
     op.drop_index("articles_seen", table_name="articles")
     op.drop_index("articles_guid", table_name="articles")
     op.drop_index("articles_feed_seen", table_name="articles")
