@@ -70,11 +70,17 @@ RESTART: Final = Backoff(first=timedelta(seconds=0.5), cap=timedelta(minutes=1))
 
 
 async def run(
-    settings: Settings, *, load: Callable[[], Settings], reload_asked: asyncio.Event, stage_drain_s: float
+    settings: Settings,
+    *,
+    load: Callable[[], Settings],
+    reload_asked: asyncio.Event,
+    health: Health,
+    stage_drain_s: float,
 ) -> None:
     """Run the service until cancelled; then every stage has *stage_drain_s* to end.
 
-    *load* reads the files again; it is called when *reload_asked* is set, and by the web.
+    Whoever cancels tells *health* first (`drain`), so that no more work is sent here meanwhile. *load* reads the files
+    again; it is called when *reload_asked* is set, and by the web.
 
     Raises:
         Stop: something that no restart of a stage can mend.
@@ -89,7 +95,9 @@ async def run(
             preload=(*detecting.PRELOAD, "ingest.intake", "tocsin.cli"),
         )
         async with pool:
-            service = Service(settings, load=load, store=store, pool=pool, clock=clock, stage_drain_s=stage_drain_s)
+            service = Service(
+                settings, load=load, store=store, pool=pool, health=health, clock=clock, stage_drain_s=stage_drain_s
+            )
             await service.run(reload_asked)
     finally:
         await store.close()
@@ -105,6 +113,7 @@ class Service:
         load: Callable[[], Settings],
         store: SqliteStore,
         pool: Pool,
+        health: Health,
         clock: Clock,
         stage_drain_s: float,
     ) -> None:
@@ -115,7 +124,7 @@ class Service:
         self._clock = clock
         self._stream = EmbeddedStream(store)
         self._archive = Archive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
-        self._health = Health(clock)
+        self._health = health
         self._supervisor = Supervisor(restart=RESTART, health=self._health, clock=clock, drain_s=stage_drain_s)
         self._dispatcher = Dispatcher(settings.notifier, clock=clock)
         self._lanes: dict[str, Lane] = {}
@@ -130,10 +139,7 @@ class Service:
             self._lanes[name] = lane
             self._supervisor.add(Stage(name=f"lane {name}", run=lane.run))
         self._supervisor.add(Stage(name="reload", run=partial(self._reload_when_asked, reload_asked)))
-        try:
-            await self._supervisor.run()
-        finally:
-            self._health.drain()
+        await self._supervisor.run()
 
     # ------------------------------------------------------------------------------------------------ the stages
 

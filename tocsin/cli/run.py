@@ -69,9 +69,13 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 async def _serve(settings: Settings, load: Callable[[], Settings], reload_asked: asyncio.Event) -> None:
     from tocsin.app import run as serve
+    from tocsin.clock import SystemClock
+    from tocsin.health import Health
 
     loop = asyncio.get_running_loop()
-    service = asyncio.ensure_future(serve(settings, load=load, reload_asked=reload_asked, stage_drain_s=STAGE_DRAIN_S))
+    health = Health(SystemClock())
+    running = serve(settings, load=load, reload_asked=reload_asked, health=health, stage_drain_s=STAGE_DRAIN_S)
+    service = asyncio.ensure_future(running)
     stopping = False
 
     def stop() -> None:
@@ -79,6 +83,7 @@ async def _serve(settings: Settings, load: Callable[[], Settings], reload_asked:
         if not stopping:  # being told once more must not cut short what drains
             stopping = True
             _end_at_last(0)
+            health.drain()
             service.cancel()
 
     for number in STOPPING:
