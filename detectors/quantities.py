@@ -254,15 +254,25 @@ def _is_money_or_year(sentence: Sentence, quantity: Quantity) -> bool:
 
 def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
     """COVID-19, an age between commas, a span of years."""
-    at, texts = quantity.start, sentence.texts
-    if not texts[at][0].isdigit():
+    texts, end = sentence.texts, quantity.end
+    at = next((i for i in range(quantity.start, end) if texts[i][0].isdigit()), None)
+    if at is None:
         return False
+    if any(mark.start == end and end in sentence.glued for mark in sentence.of("ordinal")) or _is_a_time(sentence, at):
+        return True
     if at in sentence.glued and texts[at - 1][-1:].isalpha():
         return True
     if quantity.min != quantity.max:
         return quantity.min in YEARS and quantity.max in YEARS
     alone = at > 0 and texts[at - 1] == "," and quantity.end < len(texts) and texts[quantity.end] in ",)"
     return alone and quantity.bare <= _OLDEST
+
+
+def _is_a_time(sentence: Sentence, at: int) -> bool:
+    """`23:00`: digits that hang on both sides of a colon."""
+    texts, glued = sentence.texts, sentence.glued
+    before = at in glued and texts[at - 1] == ":" and at - 1 in glued
+    return before or (at + 2 < len(texts) and texts[at + 1] == ":" and {at + 1, at + 2} <= glued)
 
 
 def _is_year(text: str, quantity: Quantity) -> bool:
