@@ -63,9 +63,7 @@ async def test_a_receiver_that_hangs_keeps_no_other_waiting_in_a_reload(tmp_path
     async with a_store(tmp_path) as store:
         pool = Pool(size=1, memory_limit_bytes=10**9)
         clock = SystemClock()
-            service = Lanes(
-                load(), load=load, store=store, pool=pool, health=Health(clock), clock=clock, stage_drain_s=5.0
-            )
+        service = Lanes(load(), load=load, store=store, pool=pool, health=Health(clock), clock=clock, stage_drain_s=5.0)
         service.starts = []
         running = asyncio.ensure_future(service.run(asyncio.Event()))
         await asyncio.sleep(0.1)
