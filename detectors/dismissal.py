@@ -25,6 +25,8 @@ _OBJECT_REACH: Final = 5
 _USURPER_REACH: Final = 12
 _OUTCOME_WORDS: Final = 9
 _SUBJECT_REACH: Final = 6
+_FEDERATIONS: Final = frozenset({"DE"})
+_MASTER_REACH: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +105,7 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     points = [verb.start, reading.target.start]
     if tail:
         points.append(tail[0])
-    reason = _wrong_person(sentence, reading)
+    reason = _wrong_person(sentence, reading) or _of_a_state(sentence, reading, country)
     if reason:
         return Candidate(detection=detection, sentence=sentence, at=verb.start, rejected=reason)
     judged = judge(document, rule, detection, sentence, points)
@@ -119,7 +121,7 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     cost = _distance(sentence, reading.target, verb)
     for mark in sentence.of("office", "sport_office"):
         inside = mark.start < reading.target.end and reading.target.start < mark.end
-        if inside or _distance(sentence, mark, verb) < cost:
+        if inside or _serves(sentence, mark, reading.target) or _distance(sentence, mark, verb) < cost:
             return "other_office"
     if reading.target.end <= verb.start and reading.match.pattern.means == "dismissed" and not tail_of(verb):
         after = [mark for mark in sentence.of("office", "sport_office") if 0 <= mark.start - verb.end <= _OBJECT_REACH]
@@ -143,6 +145,12 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     return None
 
 
+def _of_a_state(sentence: Sentence, reading: _Reading, country: str | None) -> str | None:
+    """Leave out a German Ministerpräsident: a Land is governed, not the country."""
+    regional = any(mark.start == reading.target.start for mark in sentence.of("regional_head"))
+    return "other_office" if regional and country in _FEDERATIONS else None
+
+
 def verb_words(verb: Span) -> int:
     """How many words the lexicon's entry has; a split one (`sprach … das Misstrauen aus`) tells the outcome itself."""
     return verb.words + (_OUTCOME_WORDS if verb.tail else 0) if isinstance(verb, Mark) else 1
@@ -151,6 +159,13 @@ def verb_words(verb: Span) -> int:
 def tail_of(verb: Span) -> tuple[int, int] | None:
     """Return the far part of a split verb."""
     return verb.tail if isinstance(verb, Mark) else None
+
+
+def _serves(sentence: Sentence, office: Mark, target: Span) -> bool:
+    """`Der Stabschef des britischen Premierministers`: whose man it is."""
+    if not 1 <= target.start - office.end <= _MASTER_REACH:
+        return False
+    return any(mark.start == office.end for mark in sentence.of("genitive"))
 
 
 def _is_somebody_elses(sentence: Sentence, reading: _Reading) -> bool:

@@ -70,6 +70,10 @@ class Document:
             places = [place for place in other.places if not _is_actor(other, place)]
             if other is not sentence:
                 places = self._but_senders(other, places)
+            beyond = {mark.end for mark in other.of("frontier")}
+            if beyond and len(order) > 1 and all(place.start in beyond for place in places):
+                continue  # `an der Grenze zu Pakistan`: the land is named elsewhere
+            places = [place for place in places if place.start not in beyond] or places
             if not places:
                 continue
             middle = near if other is sentence else 0

@@ -44,6 +44,7 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
     target = target_of(document, sentence, move.start, forces.start)
     senders, to = _route(document, sentence, target, forces.start)
     guessed = not senders
+    at_home = guessed and _moves_its_own(document, sentence, target, move.start)
     if guessed:
         senders = told_elsewhere(document, sentence, to)
     to_guessed = to is None
@@ -86,6 +87,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
             has_region=bool(sentence.of("region_only")),
             guessed=guessed,
         )
+        if at_home:
+            reason = "domestic"
         if reason:
             return Candidate(detection=detection, sentence=sentence, at=move.start, rejected=reason)
     return judged
@@ -107,15 +110,22 @@ def _route(
     if to is None and not land:
         if alliances and len(states) == 1 and not _is_beside(next(iter(states.values())), forces):
             to, senders = next(iter(states)), alliances
-        elif alliances and not states and (asker := _asker(document, sentence)):
-            to = asker
-        elif not alliances and states and (asker := _asker(document, sentence)) and asker not in states:
+        elif bool(alliances) != bool(states) and (asker := _asker(document, sentence)) and asker not in states:
             to = asker
         elif not alliances and _is_request(sentence, senders):
             to, senders = senders[0].code, [actor for actor in senders if actor.code != senders[0].code]
     if sentence.of("these_states"):
         senders = [*senders, *states_before(document, sentence, to)]
     return senders, to
+
+
+def _moves_its_own(document: Document, sentence: Sentence, target: PlaceMark | None, move: int) -> bool:
+    """`Kiew verlegt Truppen nach Pokrowsk`: whoever is named before the movement owns where it goes."""
+    return target is not None and any(
+        place.end <= move and not place.located and document.resolve(place) == document.resolve(target)
+        for place in sentence.places
+        if place is not target
+    )
 
 
 def _is_beside(actor: Actor, forces: int) -> bool:
