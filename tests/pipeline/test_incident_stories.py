@@ -549,7 +549,7 @@ def test_copies_may_arrive_in_any_order() -> None:
     rung = []
     for seed in range(6):
         shuffled = list(copies)
-        random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, not a secret
+        random.Random(seed).shuffle(shuffled)
         at_once = [first, *shuffled]
         with a_transaction() as tx:
             told = [absorb(tx, one.reading(), settings=SETTINGS) for one in at_once]
