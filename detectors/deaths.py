@@ -194,6 +194,9 @@ def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[
     """
     if len(counts) <= 1 or anchor.name == "toll":
         return counts
+    object_ = [count for count in counts if count.start == anchor.end]
+    if anchor.name == "killing" and object_ and not _is_passive(sentence, anchor):
+        return object_  # `two gunmen shot dead a journalist`
     counted = [count for count in counts if not count.article] or counts
     standing = [count for count in counted if "withdrawn" not in _notes(sentence, count)] or counted
     nearest = min(standing, key=lambda count: _gap(sentence, count, anchor))
@@ -207,6 +210,10 @@ def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[
     ]
 
 
+def _is_passive(sentence: Sentence, anchor: Mark) -> bool:
+    return any(0 <= anchor.start - mark.end <= 1 for mark in sentence.of("passive"))
+
+
 def _gap(sentence: Sentence, count: Quantity, anchor: Mark) -> float:
     if count.start < anchor.start:
         return gap_cost(sentence, count.end, anchor.start)
@@ -217,7 +224,10 @@ def _is_of_animals(sentence: Sentence, anchor: Mark, count: Quantity) -> bool:
     """Tell whether an animal stands nearer to the predicate than whoever was counted."""
     own = (count.start, count.end) == (anchor.start, anchor.end)
     victim = _ANIMAL_REACH if own else min(abs(count.start - anchor.end), abs(anchor.start - count.head_at))
+    agents = {mark.end for mark in sentence.of("agent")} if anchor.name == "killing" else set()
     for mark in sentence.of("animals"):
+        if mark.start in agents:
+            continue  # `von Hai getötet`
         after = mark.start - anchor.end
         if 0 <= after <= _OBJECT_REACH or 0 <= (after if after >= 0 else anchor.start - mark.end) < victim:
             return True

@@ -89,7 +89,9 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
         means = "no_confidence"
     if means == "dismissed" and any(abs(mark.start - verb.start) <= _USURPER_REACH for mark in sentence.of("usurpers")):
         means = "toppled"
-    if means in {"toppled", "resigned", "dismissed"} and sentence.of("no_confidence") and sentence.of("toppling"):
+    fell = any(mark.start == verb.start for mark in sentence.of("falling"))
+    brought_down = fell or bool(sentence.of("toppling"))
+    if means in {"toppled", "resigned", "dismissed"} and sentence.of("no_confidence") and brought_down:
         means = "no_confidence"
     detection = Detection(
         type=rule.settings.type,
@@ -129,7 +131,7 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         if after and not passive:
             return "other_office"
     first = reading.target.start
-    if _is_somebody_elses(sentence, reading):
+    if _is_a_lesser_cabinet(sentence, reading) or _is_somebody_elses(sentence, reading):
         return "other_office"
     owned = {
         mark.end + step
@@ -149,6 +151,15 @@ def _of_a_state(sentence: Sentence, reading: _Reading, country: str | None) -> s
     """Leave out a German Ministerpräsident: a Land is governed, not the country."""
     regional = any(mark.start == reading.target.start for mark in sentence.of("regional_head"))
     return "other_office" if regional and country in _FEDERATIONS else None
+
+
+def _is_a_lesser_cabinet(sentence: Sentence, reading: _Reading) -> bool:
+    """`Governor of Kano sacks his entire cabinet`: of whoever stands before the verb, and no head of a state does."""
+    target, verb = reading.target, reading.verb
+    if not any(0 <= target.start - mark.end <= 1 and mark.start >= verb.end for mark in sentence.of("possessive")):
+        return False
+    before = [mark for mark in sentence.of("office", "head") if mark.end <= verb.start]
+    return bool(before) and all(mark.name == "office" for mark in before)
 
 
 def verb_words(verb: Span) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from detectors import quantities
-from detectors.places import ADJECTIVE, CITY, INSTITUTION, TOWN
+from detectors.places import ADJECTIVE, CITY, COUNTRY, INSTITUTION, TOWN
 from detectors.tokens import Sentence
 from tocsin.records import Evidence
 
@@ -74,6 +74,9 @@ class Document:
             if beyond and len(order) > 1 and all(place.start in beyond for place in places):
                 continue  # `an der Grenze zu Pakistan`: the land is named elsewhere
             places = [place for place in places if place.start not in beyond] or places
+            people = {mark.end for mark in other.of("people")}
+            homes = {mark.end for mark in other.of("origin") if mark.start in people}  # `a climber from Poland`
+            places = [place for place in places if place.start not in homes] or places
             if not places:
                 continue
             middle = near if other is sentence else 0
@@ -117,7 +120,9 @@ class Document:
 
 
 def _is_actor(sentence: Sentence, place: PlaceMark) -> bool:
-    """`russischer Angriff`, `Israeli strikes`: who does it, not where."""
+    """`russischer Angriff`, `Israeli strikes`, `Russland hat Kiew angegriffen`: who does it, not where."""
+    if place.kind == COUNTRY and not place.located:
+        return any(mark.start >= place.end for mark in sentence.of("attacking"))
     if place.kind != ADJECTIVE:
         return False
     deeds = sentence.of("cause_attack", "cause_war", "forces")
