@@ -20,12 +20,14 @@ deaths: 1 confirmed | Frau tot in Ferienwohnung gefunden |
 deaths: 1 AT confirmed | Segelflugzeug stürzt in Österreich ab – Pilot tot |
 deaths: 9 CO confirmed | Absturz eines Kleinflugzeugs in Kolumbien fordert neun Menschenleben |
 deaths: 1 confirmed | Toter nach Wohnungsbrand |
+deaths: 1 ZA confirmed | Schwimmer in Südafrika von Hai getötet |
 deaths: 4 IT confirmed | Unwetter in Norditalien: Vier Todesopfer |
 deaths: 2.. BE reported | Medien: Mehrere Tote bei Schießerei in Brüsseler Vorort |
 deaths: 13 PK confirmed | | Bei einem Anschlag in Pakistan sind 13 Menschen getötet und 29 weitere verletzt worden.
 deaths: 2 confirmed | | Helfer konnten die beiden Bewohner nur noch tot aus dem brennenden Haus bergen.
+deaths: 14.. UA confirmed | | Russland hat die ukrainische Hauptstadt angegriffen. Mindestens 14 Menschen starben.
 deaths: 5 AF reported | | Augenzeugen berichteten von Schüssen in Kabul. Dabei seien fünf Menschen getötet worden.
-deaths: 601.. AF confirmed | | Bei einem Erdbeben in Afghanistan an der Grenze zu Pakistan sind mehr als 600 Menschen gestorben.
+deaths: 601.. AF confirmed | Beben in Afghanistan | An der Grenze zu Pakistan sind mehr als 600 Menschen gestorben.
 deaths: ..30 IR reported | | Aktivisten sprachen von bis zu 30 Toten in der iranischen Stadt Sahedan.
  | | Tote gab es den Angaben zufolge nicht.
  | | Berichte über Todesopfer lagen zunächst nicht vor.
@@ -33,6 +35,7 @@ deaths: ..30 IR reported | | Aktivisten sprachen von bis zu 30 Toten in der iran
  | | Jedes Jahr sterben in Asien rund 300.000 Menschen an den Folgen verschmutzter Luft.
  | | Die Leiche einer Geisel ist am Abend an das Rote Kreuz übergeben worden.
  | | Aus Furcht, von ihrem Bruder getötet zu werden, floh sie in ein Frauenhaus.
+ | Reisebus verunglückt: 18 Kinder verletzt |
  | Nach den tödlichen Schüssen: Debatte über Waffenrecht |
 troops: RW>MZ confirmed | Ruanda schickt weitere Soldaten nach Mosambik |
 troops: KE>CD confirmed | | Das Parlament in Nairobi stimmte der Entsendung von 900 Soldaten in den Kongo zu.
