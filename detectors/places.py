@@ -114,6 +114,9 @@ class Gazetteer:
             key=lambda entry: len(entry[0]),
             default=None,
         )
+        if best is not None and best[2] == TOWN and not best[0]:
+            own = next((self._own_starts[low[:n]] for n in range(len(low), 2, -1) if low[:n] in self._own_starts), None)
+            best = best if own is None else ((), (own[0],), own[1])  # the lexicon knows better than a list of towns
         if best is not None:
             return i + 1 + len(best[0]), best[1], best[2]
         start = self._by_start([low, *forms[1:]] if self._clitics else [low], is_capital=text[0].isupper())
