@@ -117,8 +117,9 @@ def _summed(sentence: Sentence) -> list[Quantity]:
 
 
 def _has_one_before(sentence: Sentence, quantity: Quantity) -> bool:
-    """`kills army chief and nine others`: an uncounted person stands before the joint."""
-    if not any(mark.start == quantity.end for mark in sentence.of("others")):
+    """`kills army chief and nine others`, `mother and two children`: an uncounted person stands before the joint."""
+    others = any(mark.start == quantity.end for mark in sentence.of("others"))
+    if not others and (quantity.head != "people" or not quantity.is_exact):
         return False
     joints = {mark.start for mark in sentence.of("and") if mark.end == quantity.start}
     if any(other.head_at in {joint - 1 for joint in joints} for other in sentence.quantities if other is not quantity):
@@ -267,7 +268,12 @@ def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity
     if not near or (weak and not _is_calamity(document, sentence)):
         return None
     person = min(near, key=lambda mark: gap_cost(sentence, *sorted((mark.start, anchor.start))))
-    number = _number(sentence, anchor, low, high) or _own_number(sentence, person)
+    struck = next((mark for mark in people if mark.start == anchor.end and _own_number(sentence, mark)), None)
+    if anchor.name == "killing" and struck is not None and not _is_passive(sentence, anchor):
+        person = struck  # `police shot a boy`, where no article says so
+        number = _own_number(sentence, person)
+    else:
+        number = _number(sentence, anchor, low, high) or _own_number(sentence, person)
     if number == 1:
         return Quantity(person.start, person.end, 1, 1)
     return replace(many, start=person.start, end=person.end) if number == VAGUE_PLURAL else None

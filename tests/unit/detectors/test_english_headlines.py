@@ -19,6 +19,7 @@ deaths: 12 SD confirmed | Floods in eastern Sudan claim 12 lives |
 deaths: 3 NZ confirmed | Bodies of three missing sailors found off New Zealand |
 deaths: 5 EC confirmed | Teenager among five killed in Ecuador nightclub shooting |
 deaths: 4 KE confirmed | Helicopter crash in Kenya kills mayor and three others |
+deaths: 4 ES confirmed | Father and three daughters die in Malaga house fire |
 deaths: 1 IE confirmed | Cyclist dies after being hit by lorry in Cork |
 deaths: 1 US confirmed | Police officer shot dead in Ohio |
 deaths: 6 JP confirmed | | Six people died when a fire tore through a nursing home in Osaka, the fire department said.
@@ -39,6 +40,7 @@ government: NP resigned confirmed | Nepal's prime minister steps down after prot
 government: TH dismissed confirmed | Court in Thailand removes prime minister from office |
 government: ML toppled confirmed | Mali army seizes power, ousts president |
 government: BG no_confidence confirmed | Bulgarian government falls after losing no-confidence vote |
+ | Alaska avoids deaths as strong quake hits islands |
  | 9 injured in tram crash in Lisbon |
  | Five rescued from drowning off Wales |
  | Court sentences two to death over Dhaka cafe attack |
