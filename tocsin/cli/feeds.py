@@ -69,9 +69,9 @@ def try_feeds(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch and read feeds once, keeping nothing; exits 1 when one of them does not work.
+    """Fetch and read feeds once, keeping nothing.
 
-    An address that is in no file can be tried before it is put into one.
+    Exits 1 when one of them does not work. An address that is in no file can be tried before it is put into one.
     """
     settings = settings_of(config, data)
     known = {feed.id: feed for feed in settings.sources.all()}

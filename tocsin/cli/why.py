@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
+from tocsin.errors import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,9 @@ def why(
     Walks every stage: feed, article, detection and the scopes that took one away, what was known, routing, delivery.
     """
     folder = data.absolute()
-    question = " ".join(query)
+    question = " ".join(query).strip()
+    if not question:
+        raise typer.BadParameter("ask with a URL, words of a title, or the beginning of an alert's id")
     answer = asyncio.run(_ask(question, config=config, folder=folder))
     if as_json:
         typer.echo(json.dumps(answer, ensure_ascii=False, indent=2, default=str))
@@ -48,6 +51,8 @@ async def _ask(question: str, *, config: Path | None, folder: Path) -> Mapping[s
     try:
         answer: Mapping[str, Any] = await ControlClient(folder).get("/api/why", {"q": question})
     except NothingRuns:
+        if not (folder / "tocsin.db").exists():
+            raise Stop(f"{folder} holds no state; say with --data or TOCSIN_DATA where `tocsin run` keeps it") from None
         settings = settings_of(config, folder)
         with held(folder):
             answer = await _look(question, settings)
@@ -86,8 +91,8 @@ def _show(answer: Mapping[str, Any]) -> None:
             console.print(f"  {sign} [cyan]{stop['stage']:<10}[/] {escape(stop['what'])}")
         if way["first_no"]:
             no = way["first_no"]
-            console.print(f"  [bold]The first no:[/] {no['stage']}.", end="")
-            console.print(f" What would change it: {escape(no['change'])}" if no["change"] else "")
+            change = f" What would change it: {escape(no['change'])}" if no["change"] else ""
+            console.print(f"  [bold]The first no:[/] {no['stage']}.{change}")
     if not answer["ways"]:
         missing = answer["missing"]
         console.print(f"{SIGNS['no']} {escape(missing['what'])}\n  What would change it: {escape(missing['change'])}")

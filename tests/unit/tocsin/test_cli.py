@@ -338,6 +338,22 @@ def test_a_page_behind_an_address_is_fetched(tocsin: Tocsin, served: str) -> Non
     assert "HTTP 404" in bad.err
 
 
+def test_why_in_a_directory_without_state_says_so_and_makes_none(tocsin: Tocsin, tmp_path: Path) -> None:
+    said = tocsin("why", "Almaty", "--data", tmp_path / "elsewhere")
+
+    assert said.code == 2
+    assert f"{tmp_path / 'elsewhere'} holds no state" in said.err
+    assert "TOCSIN_DATA" in said.err
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_why_without_words_says_what_can_be_asked(tocsin: Tocsin) -> None:
+    said = tocsin("why", " ")
+
+    assert said.code == 2
+    assert "words of a title" in said.err
+
+
 def test_export_of_a_data_directory_without_a_store_makes_none(tocsin: Tocsin, tmp_path: Path) -> None:
     said = tocsin("export", "--data", tmp_path / "data")
 
