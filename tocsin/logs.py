@@ -9,6 +9,7 @@ import contextlib
 import logging
 import re
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, TextIO, cast
 from urllib.parse import quote
 
@@ -135,6 +136,8 @@ def _masked(key: str, value: object) -> object:
         return value
     if SECRET_KEY.search(key):
         return MASK
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, str):
         return without_secrets(value)
     if isinstance(value, dict):

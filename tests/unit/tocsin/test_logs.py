@@ -12,6 +12,7 @@ import structlog
 from hypothesis import given, strategies as st
 
 from tocsin import logs
+from tocsin.testing import NOON
 
 SECRET = "s3cr3t-value"  # noqa: S105 - the one that must not be seen
 
@@ -197,3 +198,13 @@ def test_masking_leaves_plain_text_alone(text: str) -> None:
     plain = text.replace("://", "").replace("xox", "").replace("Bearer", "").replace("Basic", "")
 
     assert logs.without_secrets(plain) == plain or "bearer" in plain.lower() or "basic" in plain.lower()
+
+
+def test_an_instant_is_written_as_iso_8601() -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+
+    structlog.get_logger().info("message put off", until=NOON)
+
+    (line,) = lines_of(stream)
+    assert line["until"] == "2026-03-04T12:00:00+00:00"
