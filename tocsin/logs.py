@@ -136,10 +136,8 @@ def _masked(key: str, value: object) -> object:
         return value
     if SECRET_KEY.search(key):
         return MASK
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str):
-        return without_secrets(value)
+    if isinstance(value, str | datetime):
+        return without_secrets(value if isinstance(value, str) else value.isoformat())
     if isinstance(value, dict):
         return {name: _masked(str(name), inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
