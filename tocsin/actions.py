@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tocsin.settings import Settings
     from tocsin.store.archive import Archive
     from tocsin.store.sqlite import SqliteStore
+    from tocsin.stream.port import Stream
     from tocsin.workers import Pool
 
 
@@ -62,12 +63,14 @@ class Actions:
         settings: Callable[[], Settings],
         reload: Callable[[], Awaitable[Sequence[Problem]]],
         store: SqliteStore,
+        stream: Stream,
         archive: Archive,
         pool: Pool,
     ) -> None:
         self._settings = settings
         self._reload = reload
         self._store = store
+        self._stream = stream
         self._archive = archive
         self._pool = pool
 
@@ -102,7 +105,7 @@ class Actions:
 
     async def measure(self) -> Measured:
         """Look at lag, sizes and versions now, and set the gauges accordingly."""
-        lag = await self._store.read(lambda tx: tx.topics.lag())
+        lag = await self._stream.lag()
         for (group, topic), behind in lag.items():
             metrics.LAG.labels(group=group, topic=topic).set(behind)
         files = await asyncio.to_thread(self._archive.sizes)

@@ -148,6 +148,7 @@ class Service:
             settings=lambda: self.settings,
             reload=self.reload,
             store=self._store,
+            stream=self._stream,
             archive=self._archive,
             pool=self._pool,
         )

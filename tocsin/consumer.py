@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from tocsin import metrics
-from tocsin.errors import SetAside, Stop, StoreUnavailable, TryLater
+from tocsin.errors import Fenced, SetAside, Stop, StoreUnavailable, TryLater
 from tocsin.records import DeadLetter, digest
 from tocsin.store.tx import Tx
+from tocsin.stream.port import RECORD_LIMIT_BYTES, StreamRecord
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from tocsin.clock import Clock
     from tocsin.store.port import Store
     from tocsin.store.timers import Timer
-    from tocsin.stream.port import Stream, StreamRecord
+    from tocsin.stream.port import Reader, Stream
 
 log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ Work = Callable[[Sequence["StreamRecord"]], Awaitable[Sequence[Unit]]]
 
 IDLE_S = 30.0  # longest wait for a wake-up before looking again
 STORE_RETRY_S = 1.0
+FENCED_PAUSE_S = 0.2  # for whoever moved our cursor to be given the partition, or the lease, as well
 STARTS = 3  # a record that was under way at two deaths is set aside at the third start
 REASON_CHARACTERS = 2_000
 
@@ -53,43 +56,31 @@ async def consume(
     work: Work,
     batch: int = 100,
     beat: Callable[[], None] = _nobody_listens,
+    shared: bool = False,
+    once: bool = False,
 ) -> None:
     """Work through *topic* for ever, in order; call *beat* at each turn, at least every `IDLE_S` when all is well.
 
     *work* turns records into one unit each; what a unit raises sets that record aside, unless it is `TryLater` or
     `Stop`. What ends the loop by one of those, or by a cancellation, is not held against the record. Nothing is
-    remembered here: after a crash the loop goes on from the cursor in the store.
+    remembered here: after a crash the loop goes on from the cursor in the store. While one batch is written the next
+    is worked on, so *work* must not look at what the units write.
+
+    A group is *shared* when several workers read it. With *once* a record whose id the group has passed is ignored:
+    for streams that may bring one again, and units that must not see it twice.
     """
-    position = await stream.position(group, topic)
-    singly = 0
-    first = True
-    while True:
-        beat()
-        records = await stream.fetch(topic, start=position, most=1 if singly else batch, timeout_s=IDLE_S)
-        if not records:
-            continue
-        starts = 1
-        noted = first or singly > 0
-        if noted:
-            note = partial(_note_attempt, group=group, topic=topic, position=position)
-            starts = await _persist(store, clock, note)
-            if first and starts > 1:
-                singly, first = batch, False
-                records = records[:1]
-            first, singly = False, max(0, singly - 1)
-        try:
-            if starts >= STARTS:
-                units: Sequence[Unit] = [partial(_died, clock=clock, group=group, record=records[0])]
-            else:
-                units = await _prepared(records, work=work, clock=clock, group=group)
-            await _put(records, units, store=store, clock=clock, group=group, start=position)
-        except (TryLater, Stop, asyncio.CancelledError):
-            if noted:
-                withdraw = partial(_withdraw_attempt, group=group, topic=topic, position=position)
-                with suppress(StoreUnavailable):
-                    await store.write(withdraw)
-            raise
-        position = records[-1].offset + 1
+    async with stream.reader(group, topic, shared=shared) as reader:
+        consumer = _Consumer(reader, store=store, clock=clock, group=group, topic=topic, work=work, once=once)
+        ready: _Batch | None = None
+        while True:
+            beat()
+            try:
+                ready = await consumer.turn(ready, most=batch)
+            except Fenced as error:
+                log.warning("cursor moved by another worker", group=group, topic=topic, reason=str(error))
+                ready = None
+                await clock.sleep(FENCED_PAUSE_S)
+                await reader.rewind()
 
 
 async def run_timers(
@@ -147,47 +138,165 @@ async def _fire(timer: Timer, *, store: Store, clock: Clock, handle: Callable[[T
         metrics.DEAD_LETTERS.labels(stage=letter.stage).inc()
 
 
-async def _prepared(records: Sequence[StreamRecord], *, work: Work, clock: Clock, group: str) -> Sequence[Unit]:
-    """Let *work* see the undamaged records; the damaged ones become dead letters in their place."""
-    whole = [record for record in records if record.value is not None]
-    made = iter(await work(whole) if whole else ())
-    return [
-        next(made)
-        if record.value is not None
-        else partial(set_aside, clock=clock, stage=group, record=record, reason="checksum does not match")
-        for record in records
-    ]
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Records with the units that were made of them, and where the cursor must stand for each partition."""
+
+    records: Sequence[StreamRecord]
+    units: Sequence[Unit]
+    expected: Mapping[int, int]
 
 
-async def _put(
-    records: Sequence[StreamRecord], units: Sequence[Unit], *, store: Store, clock: Clock, group: str, start: int
-) -> None:
-    """Write the whole batch at once, or record by record when one of them will not go."""
-    topic, to = records[0].topic, records[-1].offset + 1
-    try:
-        await _persist(store, clock, partial(_whole, units=units, group=group, topic=topic, expect=start, to=to))
-    except (TryLater, Stop):
-        raise
-    except Exception as error:  # noqa: BLE001 — the record's bulkhead: one by one, so that only the bad one is set aside
-        log.warning("batch taken apart", group=group, topic=topic, records=len(records), reason=repr(error))
-        await _one_by_one(records, units, store=store, clock=clock, group=group, start=start)
+class _Consumer:
+    """One group's work on one topic, batch by batch."""
 
+    def __init__(
+        self, reader: Reader, *, store: Store, clock: Clock, group: str, topic: str, work: Work, once: bool
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._clock = clock
+        self._group = group
+        self._topic = topic
+        self._work = work
+        self._once = once
+        self._generations: dict[int, int] = {}  # of the partitions whose first batch was not deadly
+        self._cursors: dict[int, int] = {}  # where they will stand after all that was fetched
+        self._singly = 0
 
-async def _one_by_one(
-    records: Sequence[StreamRecord], units: Sequence[Unit], *, store: Store, clock: Clock, group: str, start: int
-) -> None:
-    expect = start
-    for record, unit in zip(records, units, strict=True):
-        step = partial(_whole, group=group, topic=record.topic, expect=expect, to=record.offset + 1)
+    async def turn(self, ready: _Batch | None, *, most: int) -> _Batch | None:
+        """Write *ready* while the next batch is made, and return that; None when nothing came or it is written."""
+        if ready is None:
+            return await self._next(most)
         try:
-            await _persist(store, clock, partial(step, units=[unit]))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._put(ready), name=f"put {self._group} {self._topic}")
+                following = tasks.create_task(self._next(most), name=f"make {self._group} {self._topic}")
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        return following.result()
+
+    async def _next(self, most: int) -> _Batch | None:
+        records = await self._reader.fetch(most=1 if self._singly else most, timeout_s=IDLE_S)
+        if not records:
+            return None
+        unsure = next((one.partition for one in records if not self._is_proven(one.partition)), None)
+        if unsure is None and not self._singly:
+            return await self._made(records)
+        await self._carefully(self._only(records, records[0].partition if unsure is None else unsure), most)
+        return None
+
+    def _is_proven(self, partition: int) -> bool:
+        return self._generations.get(partition) == self._reader.generation(partition)
+
+    def _only(self, records: Sequence[StreamRecord], partition: int, most: int | None = None) -> list[StreamRecord]:
+        """Return the first records of *partition* and give the others back."""
+        taken = [one for one in records if one.partition == partition][:most]
+        kept = {(one.partition, one.offset) for one in taken}
+        for one in reversed(records):
+            if (one.partition, one.offset) not in kept:
+                self._reader.seek(one.partition, one.offset)
+        return taken
+
+    async def _carefully(self, records: list[StreamRecord], most: int) -> None:
+        """Work on the first batch of a partition, which may be what its last reader died of, and write it at once."""
+        partition = records[0].partition
+        if not self._is_proven(partition):
+            self._generations[partition] = self._reader.generation(partition)
+            self._cursors[partition] = self._reader.cursor(partition)
+        group, topic, position = self._group, self._topic, records[0].offset
+        note = partial(_note_attempt, group=group, topic=topic, partition=partition, position=position)
+        starts = await _persist(self._store, self._clock, note)
+        if starts > 1 and not self._singly:
+            self._singly = most
+            records = self._only(records, partition, 1)
+        self._singly = max(0, self._singly - 1)
+        try:
+            if starts >= STARTS:
+                died: Unit = partial(_died, clock=self._clock, group=group, record=records[0])
+                await self._put(_Batch(records, [died], self._expected(records)))
+            else:
+                await self._put(await self._made(records))
+        except (TryLater, Stop, asyncio.CancelledError):
+            withdraw = partial(_withdraw_attempt, group=group, topic=topic, partition=partition, position=position)
+            with suppress(StoreUnavailable):
+                await self._store.write(withdraw)
+            raise
+
+    async def _made(self, records: Sequence[StreamRecord]) -> _Batch:
+        """Let the work see the undamaged records; the others become dead letters in their place."""
+        expected = self._expected(records)
+        reasons = [_damage(record) for record in records]
+        whole = [record for record, reason in zip(records, reasons, strict=True) if not reason]
+        made = iter(await self._work(whole) if whole else ())
+        aside = partial(set_aside, clock=self._clock, stage=self._group)
+        units = [
+            partial(aside, record=record, reason=reason) if reason else next(made)
+            for record, reason in zip(records, reasons, strict=True)
+        ]
+        return _Batch(records, units, expected)
+
+    def _expected(self, records: Sequence[StreamRecord]) -> Mapping[int, int]:
+        """Return where the cursors must stand before *records*, and note where they will stand after them."""
+        partitions = {record.partition for record in records}
+        expected = {partition: self._cursors[partition] for partition in partitions}
+        self._cursors |= _ends(records)
+        return expected
+
+    async def _put(self, batch: _Batch) -> None:
+        """Write the whole batch at once, or record by record when one of them will not go."""
+        try:
+            await self._write(batch.records, batch.units, batch.expected)
         except (TryLater, Stop):
             raise
-        except Exception as error:  # noqa: BLE001 — the record's bulkhead
-            reason = str(error) if isinstance(error, SetAside) else traceback.format_exc()[-REASON_CHARACTERS:]
-            aside = partial(set_aside, clock=clock, stage=group, record=record, reason=reason)
-            await _persist(store, clock, partial(step, units=[aside]))
-        expect = record.offset + 1
+        except Exception as error:  # noqa: BLE001 — the record's bulkhead: one by one, so that only the bad one is set aside
+            log.warning(
+                "batch taken apart",
+                group=self._group,
+                topic=self._topic,
+                records=len(batch.records),
+                reason=repr(error),
+            )
+            await self._one_by_one(batch)
+
+    async def _one_by_one(self, batch: _Batch) -> None:
+        expected = dict(batch.expected)
+        for record, unit in zip(batch.records, batch.units, strict=True):
+            try:
+                await self._write([record], [unit], expected)
+            except (TryLater, Stop):
+                raise
+            except Exception as error:  # noqa: BLE001 — the record's bulkhead
+                reason = str(error) if isinstance(error, SetAside) else traceback.format_exc()[-REASON_CHARACTERS:]
+                aside = partial(set_aside, clock=self._clock, stage=self._group, record=record, reason=reason)
+                await self._write([record], [aside], expected)
+            expected[record.partition] = record.offset + 1
+
+    async def _write(self, records: Sequence[StreamRecord], units: Sequence[Unit], expected: Mapping[int, int]) -> None:
+        ends = _ends(records)
+        now = self._clock.now()
+
+        def unit(tx: Tx) -> None:
+            for partition, to in ends.items():
+                tx.advance(self._group, self._topic, partition, expect=expected[partition], to=to)
+            for record, one in zip(records, units, strict=True):
+                if not self._once or tx.topics.first_time(self._group, self._topic, record.id, at=now):
+                    one(tx)
+
+        await _persist(self._store, self._clock, unit)
+
+
+def _ends(records: Sequence[StreamRecord]) -> dict[int, int]:
+    """Return where the cursor of each partition stands after *records*."""
+    return {record.partition: record.offset + 1 for record in records}
+
+
+def _damage(record: StreamRecord) -> str:
+    """Return why no work may see *record*; nothing when it may."""
+    if record.value is None:
+        return record.damage
+    size = len(record.value)
+    return f"{size:,} bytes: a record has {RECORD_LIMIT_BYTES:,} at most" if size > RECORD_LIMIT_BYTES else ""
 
 
 async def _persist(store: Store, clock: Clock, unit: Callable[[Tx], int | None]) -> int:
@@ -221,15 +330,9 @@ def _died(tx: Tx, *, clock: Clock, group: str, record: StreamRecord) -> None:
     set_aside(tx, clock=clock, stage=group, record=record, reason=reason)
 
 
-def _note_attempt(tx: Tx, *, group: str, topic: str, position: int) -> int:
-    return tx.topics.attempt(group, topic, 0, position=position)
+def _note_attempt(tx: Tx, *, group: str, topic: str, partition: int, position: int) -> int:
+    return tx.topics.attempt(group, topic, partition, position=position)
 
 
-def _withdraw_attempt(tx: Tx, *, group: str, topic: str, position: int) -> None:
-    tx.topics.withdraw_attempt(group, topic, 0, position=position)
-
-
-def _whole(tx: Tx, *, units: Sequence[Unit], group: str, topic: str, expect: int, to: int) -> None:
-    tx.advance(group, topic, 0, expect=expect, to=to)
-    for unit in units:
-        unit(tx)
+def _withdraw_attempt(tx: Tx, *, group: str, topic: str, partition: int, position: int) -> None:
+    tx.topics.withdraw_attempt(group, topic, partition, position=position)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from tocsin.records import Article
 from tocsin.store.port import Store
 from tocsin.stream.codec import decode_article, decode_reading, encode
 from tocsin.stream.embedded import EmbeddedStream
-from tocsin.stream.port import ARTICLES, READINGS, Stream, StreamRecord
+from tocsin.stream.port import ARTICLES, READINGS, RECORD_LIMIT_BYTES, Stream, StreamRecord
 from tocsin.testing import HOUR, NOON, FakeClock, a_detection, a_reading, a_store, an_article
 
 if TYPE_CHECKING:
@@ -231,6 +231,45 @@ async def test_a_record_whose_unit_must_wait_is_tried_again_by_the_next_start(ho
     assert await house.store.read(lambda tx: tx.dead_letters.count()) == 0
 
 
+async def test_a_record_beyond_the_limit_is_set_aside_and_the_others_go_on(house: House) -> None:
+    await put(house, "a", "b")
+    large = b"x" * (RECORD_LIMIT_BYTES + 1)
+    await house.store.write(lambda tx: tx.emit(ARTICLES, key="large", record_id="large", value=large))
+    await put(house, "c")
+
+    async with consuming(house):
+        await until(lambda: _equal(house, READINGS, 3))
+
+    (letter,) = await house.store.read(lambda tx: tx.dead_letters.list())
+    assert (letter.record_id, letter.reason) == ("large", "1,000,001 bytes: a record has 1,000,000 at most")
+
+
+async def test_a_reader_whose_cursor_another_has_moved_is_fenced_and_goes_on_from_there(house: House) -> None:
+    await put(house, "a")
+    taken: asyncio.Queue[StreamRecord] = asyncio.Queue()
+    released = asyncio.Event()
+
+    async def slow(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+        await taken.put(records[-1])
+        await released.wait()
+        return await copy(records)
+
+    async with consuming(house, slow):
+        record = await taken.get()
+        await house.store.write(lambda tx: overtake(tx, to=record.offset + 1))
+        released.set()
+        await put(house, "b")
+
+        await until(lambda: _equal_later(house, READINGS, 1))
+
+    assert await names(house, READINGS) == ["b"]
+
+
+def overtake(tx: Tx, *, to: int) -> None:
+    at = tx.topics.position("g", ARTICLES)
+    tx.advance("g", ARTICLES, 0, expect=at, to=to)
+
+
 async def test_a_due_timer_is_handled_once_with_its_payload(house: House) -> None:
     await house.store.write(lambda tx: tx.timers.set("r", "close", "a", due=NOON, payload="x"))
     await house.store.write(lambda tx: tx.timers.set("r", "close", "later", due=NOON + HOUR))
@@ -267,6 +306,11 @@ async def test_a_timer_that_cannot_be_handled_does_not_stop_the_others(house: Ho
 
 async def _equal(house: House, topic: str, count: int) -> bool:
     return len(await names(house, topic)) == count
+
+
+async def _equal_later(house: House, topic: str, count: int) -> bool:
+    await house.clock.move(timedelta(seconds=1))
+    return await _equal(house, topic, count)
 
 
 words = st.text(max_size=40)

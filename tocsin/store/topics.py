@@ -55,6 +55,16 @@ cursors = Table(
     Column("attempted", BigInteger, nullable=False, server_default="-1"),
 )
 
+consumed = Table(
+    "stream_consumed",
+    metadata,
+    Column("consumer_group", String, primary_key=True),
+    Column("topic", String, primary_key=True),
+    Column("record_id", String, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Index("stream_consumed_at", "at"),
+)
+
 _FETCH = (
     select(records.c.position, records.c.key, records.c.record_id, records.c.value)
     .where(records.c.topic == bindparam("of_topic"), records.c.position >= bindparam("start"))
@@ -143,6 +153,14 @@ class TopicRepository:
         """Take the last note of `attempt` back: the work was ended, but not by the record at *position*."""
         noted = (*_of(group, topic, partition), cursors.c.attempted == position, cursors.c.attempts > 0)
         self._conn.execute(update(cursors).where(*noted).values(attempts=cursors.c.attempts - 1))
+
+    def first_time(self, group: str, topic: str, record_id: str, *, at: datetime) -> bool:
+        """Note that *group* has passed a record; return False when it had passed it before.
+
+        For a stream that may bring a record again, and work that must not see it twice.
+        """
+        row = {"consumer_group": group, "topic": topic, "record_id": record_id, "at": at}
+        return insert_ignore(self._conn, consumed, row)
 
     def lag(self) -> dict[tuple[str, str], int]:
         """Return, for each (group, topic), how many records wait."""

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from tocsin.stream.port import StreamRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from tocsin.store.port import Store
     from tocsin.store.tx import Tx
 
 
 class EmbeddedStream:
-    """`Stream` over the store of this process."""
+    """`Stream` over the store of this process. Each topic is one partition, 0."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def position(self, group: str, topic: str) -> int:
-        """Return the committed offset of *group*."""
-        return await self._store.read(lambda tx: tx.topics.position(group, topic))
+    @asynccontextmanager
+    async def reader(self, group: str, topic: str, *, shared: bool = False) -> AsyncIterator[EmbeddedReader]:
+        """Read *topic* for *group*; *shared* or not, there is one process and one reader."""
+        del shared
+        reader = EmbeddedReader(self, self._store, group, topic)
+        await reader.rewind()
+        yield reader
 
-    async def fetch(self, topic: str, *, start: int, most: int, timeout_s: float) -> Sequence[StreamRecord]:
+    async def fetch(
+        self, topic: str, *, start: int, most: int, timeout_s: float, partition: int = 0
+    ) -> Sequence[StreamRecord]:
         """Return up to *most* records at or after *start*; wait up to *timeout_s* while there is none."""
+        if partition != 0:
+            return ()
 
         def query(tx: Tx) -> list[StreamRecord]:
             return [
@@ -38,3 +47,47 @@ class EmbeddedStream:
             return found
         await self._store.wait(topic, mark, timeout_s=timeout_s)
         return await self._store.read(query)
+
+    async def lag(self) -> Mapping[tuple[str, str], int]:
+        """Return, for each (group, topic) that has a cursor, how many records wait."""
+        return await self._store.read(lambda tx: tx.topics.lag())
+
+
+class EmbeddedReader:
+    """`Reader` of the one partition there is."""
+
+    def __init__(self, stream: EmbeddedStream, store: Store, group: str, topic: str) -> None:
+        self._stream = stream
+        self._store = store
+        self._group = group
+        self._topic = topic
+        self._cursor = 0
+        self._position = 0
+        self._generation = 0
+
+    async def fetch(self, *, most: int, timeout_s: float) -> Sequence[StreamRecord]:
+        """Return the next records, up to *most*, and read on behind them."""
+        found = await self._stream.fetch(self._topic, start=self._position, most=most, timeout_s=timeout_s)
+        if found:
+            self._position = found[-1].offset + 1
+        return found
+
+    def generation(self, partition: int) -> int:
+        """Return a number that changes with each rewind."""
+        assert partition == 0
+        return self._generation
+
+    def cursor(self, partition: int) -> int:
+        """Return where the cursor stood at the last rewind."""
+        assert partition == 0
+        return self._cursor
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read from *offset* on."""
+        assert partition == 0
+        self._position = offset
+
+    async def rewind(self) -> None:
+        """Read on from where the group's cursor stands."""
+        self._cursor = self._position = await self._store.read(lambda tx: tx.topics.position(self._group, self._topic))
+        self._generation += 1

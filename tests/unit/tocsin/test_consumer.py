@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tocsin.clock import SystemClock
+from tocsin.consumer import Unit, consume
+from tocsin.stream.port import ARTICLES, READINGS, StreamRecord
+from tocsin.testing import a_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tocsin.store.port import Store
+    from tocsin.store.tx import Tx
+
+
+class SharedStream:
+    """A stream of several partitions in memory, which can be taken from its reader and given back."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._records: dict[int, list[StreamRecord]] = {}
+        self._positions: dict[int, int] = {}
+        self._cursors: dict[int, int] = {}
+        self._generation = 0
+        self._fresh = asyncio.Event()
+
+    def put(self, partition: int, *names: str) -> None:
+        for name in names:
+            known = self._records.setdefault(partition, [])
+            record = StreamRecord(
+                topic=ARTICLES, partition=partition, offset=len(known), key=name, id=name, value=name.encode()
+            )
+            known.append(record)
+        self._fresh.set()
+
+    @asynccontextmanager
+    async def reader(self, group: str, topic: str, *, shared: bool = False) -> AsyncIterator[SharedStream]:
+        del group, topic, shared
+        await self.rewind()
+        yield self
+
+    async def fetch(self, *, most: int, timeout_s: float) -> Sequence[StreamRecord]:
+        while not (found := self._next(most)):
+            self._fresh.clear()
+            async with asyncio.timeout(timeout_s):
+                await self._fresh.wait()
+        for record in found:
+            self._positions[record.partition] = record.offset + 1
+        return found
+
+    def _next(self, most: int) -> list[StreamRecord]:
+        waiting = [one for known in self._records.values() for one in known]
+        return [one for one in waiting if one.offset >= self._positions.get(one.partition, 0)][:most]
+
+    def generation(self, partition: int) -> int:
+        del partition
+        return self._generation
+
+    def cursor(self, partition: int) -> int:
+        return self._cursors.get(partition, 0)
+
+    def seek(self, partition: int, offset: int) -> None:
+        self._positions[partition] = offset
+
+    async def rewind(self) -> None:
+        for partition in self._records:
+            at = await self._store.read(lambda tx, of=partition: tx.topics.position("g", ARTICLES, of))  # type: ignore[misc]  # mypy infers no lambda with defaults
+            self._positions[partition] = self._cursors[partition] = at
+        self._generation += 1
+        self._fresh.set()
+
+    async def lag(self) -> Mapping[tuple[str, str], int]:
+        return {}
+
+
+async def copy(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+    return [partial(_copied, name=record.id) for record in records]
+
+
+def _copied(tx: Tx, *, name: str) -> None:
+    tx.emit(READINGS, key=name, record_id=name, value=b"")
+
+
+async def names(store: Store) -> list[str]:
+    return await store.read(lambda tx: [row.id for row in tx.topics.fetch(READINGS, start=0, most=1_000)])
+
+
+@asynccontextmanager
+async def consuming(stream: SharedStream, store: Store, *, once: bool = False) -> AsyncIterator[None]:
+    running = consume(
+        stream=stream,  # type: ignore[arg-type]  # its look at a topic is not used here
+        store=store,
+        clock=SystemClock(),
+        group="g",
+        topic=ARTICLES,
+        work=copy,
+        batch=4,
+        once=once,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(running)
+        yield
+        task.cancel()
+
+
+async def until_passed(store: Store, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(await names(store)) < count:
+            await asyncio.sleep(0.005)
+
+
+async def test_every_record_of_every_partition_is_passed_once_and_in_its_order(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream = SharedStream(store)
+        for partition in range(3):
+            stream.put(partition, *(f"{partition}-{n:02}" for n in range(20)))
+
+        async with consuming(stream, store):
+            await until_passed(store, 60)
+
+        passed = await names(store)
+        assert len(passed) == 60
+        for partition in range(3):
+            own = [name for name in passed if name.startswith(f"{partition}-")]
+            assert own == sorted(own)
+
+
+async def test_partitions_that_are_given_anew_in_the_middle_of_work_lose_and_double_nothing(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream = SharedStream(store)
+
+        async with consuming(stream, store):
+            for n in range(30):
+                stream.put(n % 3, f"{n:02}")
+                await asyncio.sleep(0.003)
+                await stream.rewind()
+            await until_passed(store, 30)
+
+        assert sorted(await names(store)) == [f"{n:02}" for n in range(30)]
+        ends = [await store.read(lambda tx, of=of: tx.topics.position("g", ARTICLES, of)) for of in range(3)]  # type: ignore[misc]  # mypy infers no lambda with defaults
+        assert ends == [10, 10, 10]
+
+
+async def test_a_record_that_comes_again_is_ignored_where_work_must_not_see_it_twice(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream = SharedStream(store)
+        seen: list[str] = []
+
+        def noted(_tx: Tx, *, name: str) -> None:
+            seen.append(name)
+
+        async def note(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+            return [partial(noted, name=record.id) for record in records]
+
+        stream.put(0, "a", "b", "a", "c", "b")
+        async with asyncio.TaskGroup() as tasks:
+            running = consume(
+                stream=stream,  # type: ignore[arg-type]  # its look at a topic is not used here
+                store=store,
+                clock=SystemClock(),
+                group="g",
+                topic=ARTICLES,
+                work=note,
+                once=True,
+            )
+            task = tasks.create_task(running)
+            async with asyncio.timeout(10):
+                while await store.read(lambda tx: tx.topics.position("g", ARTICLES)) < 5:
+                    await asyncio.sleep(0.005)
+            task.cancel()
+
+        assert seen == ["a", "b", "c"]
