@@ -373,7 +373,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One record that was set aside. `value` is what the stage was given, byte for byte."""
+    """One record that was set aside.
+
+    `stage` is the consumer group that could not work on it, or says who else could not; `topic` is the stream's, or
+    says what else it is: `timers`, `outbox`, `documents`. `value` is what the stage was given, byte for byte, unless
+    it has fewer than `size` bytes: then it was damaged or too much to keep. `times` counts how often the record was
+    set aside, failed replays included; `at` is the last time.
+    """
 
     id: str
     stage: str
@@ -382,3 +388,9 @@ class DeadLetter:
     reason: str
     value: bytes
     at: datetime
+    key: str = ""
+    partition: int | None = None
+    offset: int | None = None
+    size: int = 0
+    times: int = 1
+    traceback: str = ""

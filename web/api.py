@@ -7,10 +7,12 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from tocsin.records import IncidentState, Severity
+from tocsin.store.dead_letters import Which
 from tocsin.stream.codec import decode_alert, decode_article
 from tocsin.stream.port import ARTICLES
 from web.endpoint import JSON, Endpoint, told
@@ -21,6 +23,7 @@ from web.shapes import (
     AuditAnswer,
     ChangeAnswer,
     DeadLetterAnswer,
+    DeadLetterPage,
     FeedAnswer,
     IncidentAnswer,
     IncidentSummary,
@@ -31,6 +34,7 @@ from web.shapes import (
     after_number,
     cursor,
     cursor_at,
+    instant,
     limit,
 )
 from web.tokens import Scope
@@ -145,14 +149,19 @@ async def feeds(request: Request, house: House) -> Response:
 
 async def dead_letters(request: Request, house: House) -> Response:
     """Return a page of what was set aside."""
-    most, offset = limit(request.query_params.get("limit")), after_number(request.query_params.get("after"))
-    stage = request.query_params.get("stage")
+    most, before = limit(request.query_params.get("limit")), after(request.query_params.get("after"))
+    which = Which(
+        stage=request.query_params.get("stage"),
+        topic=request.query_params.get("topic"),
+        since=instant(request.query_params.get("since"), "since"),
+        until=instant(request.query_params.get("until"), "until"),
+    )
 
     def page(tx: Tx) -> bytes:
-        letters = tx.dead_letters.list(stage=stage, limit=most + 1, offset=offset)
-        more = cursor_at(offset + most) if len(letters) > most else None
-        items = [_letter(each) for each in letters[:most]]
-        return Page[DeadLetterAnswer](items=items, next=more).model_dump_json().encode()
+        letters = tx.dead_letters.headings(which, limit=most + 1, after=before)
+        more = cursor(letters[most - 1].at, letters[most - 1].id) if len(letters) > most else None
+        items = [letter_answer(each) for each in letters[:most]]
+        return DeadLetterPage(items=items, next=more, total=tx.dead_letters.count(which)).model_dump_json().encode()
 
     return Response(await house.store.read(page), media_type=JSON)
 
@@ -163,7 +172,7 @@ async def dead_letter(request: Request, house: House) -> Response:
     letter = await house.store.read(lambda tx: tx.dead_letters.get(id_))
     if letter is None:
         raise Refused(404, f"no dead letter {id_!r}")
-    return told(_letter(letter).model_copy(update={"value": letter.value.decode("utf-8", "replace")}))
+    return told(letter_answer(letter, whole=True))
 
 
 async def overlay(_request: Request, house: House) -> Response:
@@ -241,16 +250,17 @@ def _feed(row: FeedRow, pause: Change | None) -> FeedAnswer:
     return FeedAnswer(**told_of, paused_by=by, paused_at=at)
 
 
-def _letter(letter: DeadLetter) -> DeadLetterAnswer:
-    return DeadLetterAnswer(
-        id=letter.id,
-        stage=letter.stage,
-        topic=letter.topic,
-        record_id=letter.record_id,
-        reason=letter.reason,
-        at=letter.at,
-        size_bytes=len(letter.value),
-    )
+def letter_answer(letter: DeadLetter, *, whole: bool = False) -> DeadLetterAnswer:
+    """Return *letter* as the API tells it; *whole* with what it holds, which may be long."""
+    names = (name for name in DeadLetterAnswer.model_fields if name not in {"size_bytes", "value", "record"})
+    answer = DeadLetterAnswer(**{name: getattr(letter, name) for name in names}, size_bytes=letter.size)
+    if not whole:
+        return answer.model_copy(update={"traceback": None})
+    try:
+        record = msgspec.json.decode(letter.value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        record = None
+    return answer.model_copy(update={"value": letter.value.decode("utf-8", "replace"), "record": record})
 
 
 ENDPOINTS: Final = (
@@ -278,8 +288,15 @@ ENDPOINTS: Final = (
         says="Every feed, its origin, pause and health.", query=PAGING,
     ),
     Endpoint(
-        method="GET", path="/api/dead-letters", handle=dead_letters, needs=Scope.READ, answers=Page[DeadLetterAnswer],
-        says="Records that were set aside, the newest first.", query={**PAGING, "stage": "Only those of this stage."},
+        method="GET", path="/api/dead-letters", handle=dead_letters, needs=Scope.READ, answers=DeadLetterPage,
+        says="Records that were set aside, the newest first.",
+        query={
+            **PAGING,
+            "stage": "Only those of this stage.",
+            "topic": "Only those of this topic: a stream's, timers, outbox or documents.",
+            "since": "Only those set aside at this instant (ISO 8601) or later.",
+            "until": "Only those set aside at this instant (ISO 8601) or earlier.",
+        },
     ),
     Endpoint(
         method="GET", path="/api/dead-letters/{id}", handle=dead_letter, needs=Scope.READ, answers=DeadLetterAnswer,

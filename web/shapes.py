@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -84,16 +84,32 @@ class FeedAnswer(Answer):
 
 
 class DeadLetterAnswer(Answer):
-    """One record that was set aside, and why."""
+    """One record that was set aside, and why.
+
+    `stage` could not work on it, `times` times by now. `topic` is the stream's, or `timers`, `outbox`, `documents`.
+    Only a single one is told with `traceback`, `value` (as text) and `record` (the same as JSON, when it is JSON).
+    """
 
     id: str
     stage: str
     topic: str
+    key: str
+    partition: int | None
+    offset: int | None
     record_id: str
     reason: str
     at: datetime
+    times: int
     size_bytes: int
+    traceback: str | None = None
     value: str | None = None
+    record: Any = None
+
+
+class DeadLetterPage(Page[DeadLetterAnswer]):
+    """One page of the dead letters; `total` counts all that were asked for."""
+
+    total: int
 
 
 class ChangeAnswer(Answer):
@@ -228,6 +244,21 @@ def after_number(text: str | None) -> int:
 def cursor_at(number: int) -> str:
     """Return a cursor for lists that are paged by number."""
     return cursor(EPOCH, str(number))
+
+
+def instant(text: str | None, name: str) -> datetime | None:
+    """Return the instant that the parameter *name* says, UTC when it has no offset.
+
+    Raises:
+        Refused: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Refused(400, f"{name!r} must be an instant such as 2026-03-04T12:00:00Z") from None
 
 
 def limit(text: str | None) -> int:

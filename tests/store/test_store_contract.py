@@ -228,7 +228,7 @@ async def test_a_timer_set_anew_is_not_removed_by_its_older_self(store: Store) -
 
 
 async def test_dead_letters_are_kept_once_and_can_be_removed(store: Store) -> None:
-    letter = DeadLetter(id="1", stage="s", topic=TOPIC, record_id="r", reason="why", value=b"\x00", at=NOON)
+    letter = DeadLetter(id="1", stage="s", topic=TOPIC, record_id="r", reason="why", value=b"\x00", size=1, at=NOON)
 
     added = [await store.write(lambda tx: tx.dead_letters.add(letter)) for _ in range(2)]
 

@@ -10,6 +10,7 @@ from tocsin.store import (
     ingest,
     notifier,
     overlay,
+    replays,
     timers,
     topics,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "metadata",
     "notifier",
     "overlay",
+    "replays",
     "timers",
     "topics",
 ]

@@ -12,7 +12,7 @@ from tocsin.errors import StoreDamaged
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 SCRIPTS: Final = Path(__file__).with_name("migrations")
 
 

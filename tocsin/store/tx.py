@@ -12,6 +12,7 @@ from tocsin.store.incidents import IncidentRepository
 from tocsin.store.ingest import IngestRepository
 from tocsin.store.notifier import NotifierRepository
 from tocsin.store.overlay import OverlayRepository
+from tocsin.store.replays import ReplayRepository
 from tocsin.store.timers import TimerRepository
 from tocsin.store.topics import TopicRepository
 
@@ -82,6 +83,11 @@ class Tx:
     def dead_letters(self) -> DeadLetterRepository:
         """What was set aside."""
         return DeadLetterRepository(self.conn)
+
+    @cached_property
+    def replays(self) -> ReplayRepository:
+        """What was set aside and is to be worked on once more."""
+        return ReplayRepository(self.conn, self.wake)
 
     @cached_property
     def overlay(self) -> OverlayRepository:

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from tocsin.errors import RecordUnreadable
-from tocsin.records import Alert, Article, Reading
+from tocsin.records import Alert, Article, DeadLetter, Reading
 
 VERSION: Final = 1
 T = TypeVar("T")
@@ -30,11 +30,12 @@ _encoder = msgspec.json.Encoder()
 _article = msgspec.json.Decoder(_Envelope[Article])
 _reading = msgspec.json.Decoder(_Envelope[Reading])
 _alert = msgspec.json.Decoder(_Envelope[Alert])
+_dead_letter = msgspec.json.Decoder(_Envelope[DeadLetter])
 _version = msgspec.json.Decoder(_Version)
 
 
-def encode(record: Article | Reading | Alert) -> bytes:
-    """Return the record's bytes on the stream."""
+def encode(record: Article | Reading | Alert | DeadLetter) -> bytes:
+    """Return the record's bytes on the stream; what is bytes inside it becomes Base64."""
     return _encoder.encode(_Envelope(VERSION, record))
 
 
@@ -51,6 +52,11 @@ def decode_reading(value: bytes) -> Reading:
 def decode_alert(value: bytes) -> Alert:
     """Return the alert in *value*; raises RecordUnreadable."""
     return _decode(_alert, value)
+
+
+def decode_dead_letter(value: bytes) -> DeadLetter:
+    """Return the dead letter in *value*; raises RecordUnreadable."""
+    return _decode(_dead_letter, value)
 
 
 def _decode(decoder: msgspec.json.Decoder[_Envelope[T]], value: bytes) -> T:
