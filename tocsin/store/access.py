@@ -6,33 +6,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, delete, insert, select
+from sqlalchemy import Column, Index, Table, delete, insert, select
 
-from tocsin.store.schema import Instant, delete_some, insert_ignore, metadata
+from tocsin.store.schema import Instant, Number, Text, delete_some, insert_ignore, metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-# SQLite numbers a row by itself only when its key is exactly INTEGER.
-_NUMBER = BigInteger().with_variant(Integer, "sqlite")
-
 audit = Table(
     "access_audit",
     metadata,
-    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("number", Number, primary_key=True, autoincrement=True),
     Column("at", Instant, nullable=False),
-    Column("actor", String, nullable=False),
-    Column("action", String, nullable=False),
-    Column("target", String, nullable=False),
-    Column("detail", String, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", Text, nullable=False),
 )
 
 sessions = Table(
     "access_sessions",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("token", String, nullable=False),
-    Column("token_hash", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("token_hash", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Index("access_sessions_expiry", "expires_at"),

@@ -11,10 +11,10 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Column, String, Table
+from sqlalchemy import BigInteger, Column, Table
 
 from tocsin.errors import StoreUnavailable
-from tocsin.store.schema import metadata
+from tocsin.store.schema import Text, metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 counters = Table(
     "store_counters",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
 

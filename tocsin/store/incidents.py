@@ -14,7 +14,6 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
-    String,
     Table,
     and_,
     bindparam,
@@ -27,7 +26,7 @@ from sqlalchemy import (
 
 from tocsin.errors import RecordUnreadable
 from tocsin.records import IncidentState, Severity
-from tocsin.store.schema import Instant, Sealed, delete_some, insert_ignore, insert_ignore_all, metadata, upsert
+from tocsin.store.schema import Instant, Sealed, Text, delete_some, insert_ignore, insert_ignore_all, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,16 +39,16 @@ READINGS_REMEMBERED: Final = 8
 incidents = Table(
     "incidents",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("state", String, nullable=False),
-    Column("country", String),
-    Column("happening", String),
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("country", Text),
+    Column("happening", Text),
     Column("severity", Integer, nullable=False),  # Severity.rank
     Column("opened_at", Instant, nullable=False),
     Column("last_seen", Instant, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("articles", Integer, nullable=False),
-    Column("headline", String, nullable=False),
+    Column("headline", Text, nullable=False),
     Column("face", Sealed, nullable=False),  # what matching looks at
     Column("body", Sealed, nullable=False),  # all of it
     Index("incidents_country", "country", "last_seen"),
@@ -60,42 +59,42 @@ incidents = Table(
 incident_keys = Table(
     "incident_keys",
     metadata,
-    Column("key", String, primary_key=True),
-    Column("incident", String, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("incident", Text, primary_key=True),
     Index("incident_keys_incident", "incident"),
 )
 
 incident_articles = Table(
     "incident_articles",
     metadata,
-    Column("article", String, primary_key=True),
-    Column("incident", String, primary_key=True),
+    Column("article", Text, primary_key=True),
+    Column("incident", Text, primary_key=True),
     Index("incident_articles_incident", "incident"),
 )
 
 judged_articles = Table(
     "judged_articles",
     metadata,
-    Column("article", String, primary_key=True),
-    Column("revision", String, nullable=False),
-    Column("readings", String, nullable=False),  # ids, the newest first, separated by spaces
+    Column("article", Text, primary_key=True),
+    Column("revision", Text, nullable=False),
+    Column("readings", Text, nullable=False),  # ids, the newest first, separated by spaces
     Column("seen_at", Instant, nullable=False),
-    Column("verdict", String, nullable=False),
+    Column("verdict", Text, nullable=False),
     Index("judged_articles_seen", "seen_at"),
 )
 
 alerts = Table(
     "alerts",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("incident", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("incident", Text, nullable=False),
     Column("revision", Integer, nullable=False),
-    Column("step", String, nullable=False),
+    Column("step", Text, nullable=False),
     Column("severity", Integer, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("late", Boolean, nullable=False),
-    Column("article", String, nullable=False),
-    Column("headline", String, nullable=False),
+    Column("article", Text, nullable=False),
+    Column("headline", Text, nullable=False),
     Column("body", Sealed, nullable=False),  # as on the topic: `tocsin.stream.codec.decode_alert`
     Index("alerts_seen", "seen_at", "id"),
     Index("alerts_incident", "incident", "revision"),

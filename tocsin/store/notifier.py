@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
-    String,
     Table,
     UniqueConstraint,
     bindparam,
@@ -23,7 +22,7 @@ from sqlalchemy import (
 )
 
 from tocsin.records import Delivery, DeliveryState, MessageKind
-from tocsin.store.schema import Instant, Sealed, delete_some, insert_ignore, metadata, upsert
+from tocsin.store.schema import Instant, Number, Sealed, Text, delete_some, insert_ignore, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +34,8 @@ PENDING, SENDING, DONE, DEAD = DeliveryState
 alerts = Table(
     "notifier_alerts",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("incident", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("incident", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("severity", Integer, nullable=False),
     Column("void", Boolean, nullable=False),
@@ -49,25 +48,25 @@ alerts = Table(
 outbox = Table(
     "notifier_outbox",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("key", String, nullable=False, unique=True),
-    Column("receiver", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("alerts", String, nullable=False),
-    Column("incident", String),
-    Column("thread", String),
-    Column("subscription", String, nullable=False),
-    Column("language", String, nullable=False),
-    Column("cause", String, nullable=False),
-    Column("state", String, nullable=False),
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("receiver", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("alerts", Text, nullable=False),
+    Column("incident", Text),
+    Column("thread", Text),
+    Column("subscription", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_try", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("finished_at", Instant),
-    Column("remote", String),
-    Column("reason", String, nullable=False),
-    Column("accepted", String, nullable=False),
+    Column("remote", Text),
+    Column("reason", Text, nullable=False),
+    Column("accepted", Text, nullable=False),
     Index("notifier_outbox_lane", "receiver", "state"),  # and so, with the row id behind it, in order
     Index("notifier_outbox_order", "receiver", "incident", "state", "seq"),
     Index("notifier_outbox_charged", "receiver", "subscription", "created_at"),
@@ -77,10 +76,10 @@ outbox = Table(
 told = Table(
     "notifier_told",
     metadata,
-    Column("incident", String, primary_key=True),
-    Column("receiver", String, primary_key=True),
-    Column("thread", String),
-    Column("subscription", String, nullable=False),
+    Column("incident", Text, primary_key=True),
+    Column("receiver", Text, primary_key=True),
+    Column("thread", Text),
+    Column("subscription", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Index("notifier_told_at", "at"),
 )
@@ -88,12 +87,12 @@ told = Table(
 held = Table(
     "notifier_held",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("receiver", String, nullable=False),
-    Column("purpose", String, nullable=False),
-    Column("incident", String, nullable=False),
-    Column("alert", String, nullable=False),
-    Column("subscriptions", String, nullable=False),
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("receiver", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("incident", Text, nullable=False),
+    Column("alert", Text, nullable=False),
+    Column("subscriptions", Text, nullable=False),
     UniqueConstraint("receiver", "purpose", "incident", "alert"),
     Index("notifier_held_incident", "incident"),
 )
@@ -101,10 +100,10 @@ held = Table(
 verdicts = Table(
     "notifier_verdicts",
     metadata,
-    Column("alert", String, primary_key=True),
-    Column("receiver", String, primary_key=True),
-    Column("subscription", String, primary_key=True),
-    Column("verdict", String, nullable=False),
+    Column("alert", Text, primary_key=True),
+    Column("receiver", Text, primary_key=True),
+    Column("subscription", Text, primary_key=True),
+    Column("verdict", Text, nullable=False),
 )
 
 _COLUMNS: Final = [outbox.c[field.name] for field in fields(Delivery)]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, String, Table, delete, select
+from sqlalchemy import Column, Table, delete, select
 
-from tocsin.store.schema import Instant, metadata, upsert
+from tocsin.store.schema import Instant, Text, metadata, upsert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 overlay = Table(
     "overlay",
     metadata,
-    Column("kind", String, primary_key=True),
-    Column("id", String, primary_key=True),
-    Column("value", String, nullable=False),
-    Column("actor", String, nullable=False),
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("actor", Text, nullable=False),
     Column("at", Instant, nullable=False),
 )
 

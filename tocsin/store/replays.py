@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, delete, func, or_, select, update
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, delete, func, or_, select, update
 
 from tocsin.store.schema import Instant, Text, delete_some, insert_ignore, metadata
 

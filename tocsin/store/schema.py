@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Dialect, LargeBinary, MetaData, delete, select
+from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, MetaData, String, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Connection, Executable, Table
 
 metadata = MetaData()
+
+# In the order of its bytes everywhere: a page that ends at an id goes on behind it, whatever language a server speaks.
+Text = String().with_variant(String(collation="C"), "postgresql")
+Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers a row by itself only when its key is INTEGER
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

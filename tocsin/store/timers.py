@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Index, String, Table, delete, func, select
+from sqlalchemy import Column, Index, Table, delete, func, select
 
-from tocsin.store.schema import Instant, metadata, upsert
+from tocsin.store.schema import Instant, Text, metadata, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 timers = Table(
     "timers",
     metadata,
-    Column("room", String, primary_key=True),
-    Column("kind", String, primary_key=True),
-    Column("key", String, primary_key=True),
+    Column("room", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
     Column("due", Instant, nullable=False),
-    Column("payload", String, nullable=False),
+    Column("payload", Text, nullable=False),
     Index("timers_due", "room", "due"),
 )
 

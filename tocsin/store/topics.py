@@ -11,7 +11,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    String,
     Table,
     bindparam,
     delete,
@@ -22,7 +21,7 @@ from sqlalchemy import (
 )
 
 from tocsin.errors import Fenced, RecordUnreadable
-from tocsin.store.schema import Instant, insert_ignore, insert_ignore_all, metadata, seal, unseal
+from tocsin.store.schema import Instant, Number, Text, insert_ignore, insert_ignore_all, metadata, seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
 records = Table(
     "stream_records",
     metadata,
-    Column("position", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
-    Column("topic", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("record_id", String, nullable=False),
+    Column("position", Number, primary_key=True, autoincrement=True),
+    Column("topic", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Column("at", Instant, nullable=False),
     Index("stream_records_id", "topic", "record_id", unique=True),
@@ -47,20 +46,30 @@ records = Table(
 cursors = Table(
     "stream_cursors",
     metadata,
-    Column("consumer_group", String, primary_key=True),
-    Column("topic", String, primary_key=True),
+    Column("consumer_group", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("attempted", BigInteger, nullable=False, server_default="-1"),
 )
 
+# Where the stream is a broker, `records` holds what waits for the relay, and this knows the ids that came by.
+seen = Table(
+    "stream_seen",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Index("stream_seen_at", "at"),
+)
+
 consumed = Table(
     "stream_consumed",
     metadata,
-    Column("consumer_group", String, primary_key=True),
-    Column("topic", String, primary_key=True),
-    Column("record_id", String, primary_key=True),
+    Column("consumer_group", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
     Column("at", Instant, nullable=False),
     Index("stream_consumed_at", "at"),
 )

@@ -20,39 +20,47 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "stream_consumed",
-        sa.Column("consumer_group", Text(), nullable=False),
-        sa.Column("topic", Text(), nullable=False),
-        sa.Column("record_id", Text(), nullable=False),
+        sa.Column("consumer_group", Text, nullable=False),
+        sa.Column("topic", Text, nullable=False),
+        sa.Column("record_id", Text, nullable=False),
         sa.Column("at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("consumer_group", "topic", "record_id"),
     )
     op.create_index("stream_consumed_at", "stream_consumed", ["at"], unique=False)
     op.create_table(
+        "stream_seen",
+        sa.Column("topic", Text, nullable=False),
+        sa.Column("record_id", Text, nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "record_id"),
+    )
+    op.create_index("stream_seen_at", "stream_seen", ["at"], unique=False)
+    op.create_table(
         "stream_replays",
-        sa.Column("id", Text(), nullable=False),
-        sa.Column("consumer_group", Text(), nullable=False),
-        sa.Column("topic", Text(), nullable=False),
+        sa.Column("id", Text, nullable=False),
+        sa.Column("consumer_group", Text, nullable=False),
+        sa.Column("topic", Text, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=True),
         sa.Column("offset", sa.BigInteger(), nullable=True),
-        sa.Column("key", Text(), nullable=False),
-        sa.Column("record_id", Text(), nullable=False),
+        sa.Column("key", Text, nullable=False),
+        sa.Column("record_id", Text, nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.Column("at", Instant(), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False),
-        sa.Column("reason", Text(), nullable=False),
-        sa.Column("claimed_by", Text(), nullable=True),
+        sa.Column("reason", Text, nullable=False),
+        sa.Column("claimed_by", Text, nullable=True),
         sa.Column("claimed_at", Instant(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("stream_replays_group", "stream_replays", ["consumer_group", "at"], unique=False)
     for column in (
-        sa.Column("key", Text(), nullable=False, server_default=""),
+        sa.Column("key", Text, nullable=False, server_default=""),
         sa.Column("partition", sa.Integer(), nullable=True),
         sa.Column("offset", sa.BigInteger(), nullable=True),
         sa.Column("size", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("times", sa.Integer(), nullable=False, server_default="1"),
-        sa.Column("traceback", Text(), nullable=False, server_default=""),
+        sa.Column("traceback", Text, nullable=False, server_default=""),
         sa.Column("checksum", sa.BigInteger(), nullable=True),
     ):
         op.add_column("dead_letters", column)
@@ -66,5 +74,7 @@ def downgrade() -> None:
         op.drop_column("dead_letters", name)
     op.drop_index("stream_replays_group", table_name="stream_replays")
     op.drop_table("stream_replays")
+    op.drop_index("stream_seen_at", table_name="stream_seen")
+    op.drop_table("stream_seen")
     op.drop_index("stream_consumed_at", table_name="stream_consumed")
     op.drop_table("stream_consumed")
