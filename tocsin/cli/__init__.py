@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "why": "Say why something rang, or which stage said no.",
     "feeds": "List the feeds, or try them.",
     "token": "Make tokens for the web interface.",
+    "status": "Say whether all is well.",
     "export": "Print what was changed by web or command line, as YAML.",
 }
 COULD_NOT: Final = 2
