@@ -23,6 +23,8 @@ from ingest.schedule import Bounds
 from tocsin import metrics
 from tocsin.errors import FeedUnreachable
 from tocsin.records import DeadLetter, digest
+from tocsin.store.dead_letters import KEPT_BYTES
+from tocsin.stream.dead_letters import DOCUMENTS, put_aside
 from tocsin.workers import Done, Failed, Job, Pool
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ log = structlog.get_logger()
 ENTRIES_A_UNIT = 250  # a document of thousands must not keep the store's writer from everybody else
 OUTCOMES_WATCHED = 200
 OUTCOMES_FOR = timedelta(minutes=2)
-KEPT_OF_A_LETTER_BYTES = 1_000_000
 
 
 class Outcome(StrEnum):
@@ -225,8 +226,8 @@ class Visitor:
             tx.ingest.save(row.id, values)
             if hold is not None:
                 tx.ingest.hold_host(*hold)
-            if letter is not None and tx.dead_letters.add(letter):
-                metrics.DEAD_LETTERS.labels(stage=letter.stage).inc()
+            if letter is not None:
+                put_aside(tx, letter)
 
         await self._store.write(unit)
 
@@ -235,10 +236,12 @@ class Visitor:
         return DeadLetter(
             id=digest("dead letter", "ingest", feed.id, body_hash),
             stage="ingest",
-            topic="documents",
+            topic=DOCUMENTS,
             record_id=feed.id,
+            key=feed.id,
             reason=f"{answer.kind}: {answer.reason} ({got.url})",
-            value=got.body[:KEPT_OF_A_LETTER_BYTES],
+            value=got.body[:KEPT_BYTES],
+            size=len(got.body),
             at=self._clock.now(),
         )
 

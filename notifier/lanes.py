@@ -18,6 +18,7 @@ from tocsin import metrics
 from tocsin.errors import DeliveryDeferred, DeliveryRefused, StoreUnavailable
 from tocsin.records import DeadLetter, Delivery, MessageKind, digest
 from tocsin.stream.codec import decode_alert
+from tocsin.stream.dead_letters import OUTBOX, put_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,8 +209,9 @@ class Lane:
         letter = DeadLetter(
             id=dead_letter_id(delivery.key),
             stage=f"receiver {self.name}",
-            topic="outbox",
+            topic=OUTBOX,
             record_id=delivery.key,
+            key=delivery.incident or "",
             reason=told,
             value=b"",
             at=now,
@@ -217,10 +219,9 @@ class Lane:
 
         def unit(tx: Tx) -> None:
             tx.notifier.bury(delivery.key, reason=told, at=now)
-            tx.dead_letters.add(letter)
+            put_aside(tx, letter)
 
         self._count("dead")
-        metrics.DEAD_LETTERS.labels(stage=letter.stage).inc()
         log.error("message given up", receiver=self.name, key=delivery.key, reason=told)
         return unit
 

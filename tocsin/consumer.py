@@ -7,7 +7,6 @@ the others go on; a record that takes the whole process with it is set aside at 
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tocsin import metrics
-from tocsin.errors import Fenced, SetAside, Stop, StoreUnavailable, TryLater
+from tocsin.errors import Fenced, Stop, StoreUnavailable, TryLater
 from tocsin.records import DeadLetter, digest
 from tocsin.store.tx import Tx
+from tocsin.stream.dead_letters import TIMERS, TIMERS_STAGE, letter_of, put_aside, reason_and_traceback
 from tocsin.stream.port import RECORD_LIMIT_BYTES, StreamRecord
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ IDLE_S = 30.0  # longest wait for a wake-up before looking again
 STORE_RETRY_S = 1.0
 FENCED_PAUSE_S = 0.2  # for whoever moved our cursor to be given the partition, or the lease, as well
 STARTS = 3  # a record that was under way at two deaths is set aside at the third start
-REASON_CHARACTERS = 2_000
 
 
 def _nobody_listens() -> None:
@@ -113,29 +111,29 @@ async def _fire(timer: Timer, *, store: Store, clock: Clock, handle: Callable[[T
             handle(tx, timer)
 
     try:
-        await _persist(store, clock, unit)
+        await persist(store, clock, unit)
     except (TryLater, Stop):
         raise
-    except Exception:  # the record's bulkhead: a timer that cannot be handled must not stop the others
-        reason = traceback.format_exc()[-REASON_CHARACTERS:]
+    except Exception as error:  # the record's bulkhead: a timer that cannot be handled must not stop the others
         log.exception("timer set aside", room=timer.room, kind=timer.kind, key=timer.key)
-        name = digest("timer", timer.room, timer.kind, timer.key, timer.due.isoformat())
+        reason, traceback = reason_and_traceback(error)
         letter = DeadLetter(
-            id=name,
-            stage=f"{timer.room} timers",
-            topic="timers",
+            id=digest("timer", timer.room, timer.kind, timer.key, timer.due.isoformat()),
+            stage=f"{timer.room}{TIMERS_STAGE}",
+            topic=TIMERS,
             record_id=f"{timer.kind}:{timer.key}",
+            key=timer.key,
             reason=reason,
+            traceback=traceback,
             value=timer.payload.encode(),
             at=clock.now(),
         )
 
         def aside(tx: Tx) -> None:
             if tx.timers.remove(timer):
-                tx.dead_letters.add(letter)
+                put_aside(tx, letter)
 
-        await _persist(store, clock, aside)
-        metrics.DEAD_LETTERS.labels(stage=letter.stage).inc()
+        await persist(store, clock, aside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +204,7 @@ class _Consumer:
             self._cursors[partition] = self._reader.cursor(partition)
         group, topic, position = self._group, self._topic, records[0].offset
         note = partial(_note_attempt, group=group, topic=topic, partition=partition, position=position)
-        starts = await _persist(self._store, self._clock, note)
+        starts = await persist(self._store, self._clock, note)
         if starts > 1 and not self._singly:
             self._singly = most
             records = self._only(records, partition, 1)
@@ -267,8 +265,10 @@ class _Consumer:
             except (TryLater, Stop):
                 raise
             except Exception as error:  # noqa: BLE001 — the record's bulkhead
-                reason = str(error) if isinstance(error, SetAside) else traceback.format_exc()[-REASON_CHARACTERS:]
-                aside = partial(set_aside, clock=self._clock, stage=self._group, record=record, reason=reason)
+                reason, traceback = reason_and_traceback(error)
+                aside = partial(
+                    set_aside, clock=self._clock, stage=self._group, record=record, reason=reason, traceback=traceback
+                )
                 await self._write([record], [aside], expected)
             expected[record.partition] = record.offset + 1
 
@@ -283,7 +283,7 @@ class _Consumer:
                 if not self._once or tx.topics.first_time(self._group, self._topic, record.id, at=now):
                     one(tx)
 
-        await _persist(self._store, self._clock, unit)
+        await persist(self._store, self._clock, unit)
 
 
 def _ends(records: Sequence[StreamRecord]) -> dict[int, int]:
@@ -299,7 +299,7 @@ def _damage(record: StreamRecord) -> str:
     return f"{size:,} bytes: a record has {RECORD_LIMIT_BYTES:,} at most" if size > RECORD_LIMIT_BYTES else ""
 
 
-async def _persist(store: Store, clock: Clock, unit: Callable[[Tx], int | None]) -> int:
+async def persist(store: Store, clock: Clock, unit: Callable[[Tx], int | None]) -> int:
     """Write *unit* however long the store takes to be there again; any other error is the caller's."""
     while True:
         try:
@@ -309,20 +309,13 @@ async def _persist(store: Store, clock: Clock, unit: Callable[[Tx], int | None])
             await clock.sleep(STORE_RETRY_S)
 
 
-def set_aside(tx: Tx, *, clock: Clock, stage: str, record: StreamRecord, reason: str) -> None:
+def set_aside(tx: Tx, *, clock: Clock, stage: str, record: StreamRecord, reason: str, traceback: str = "") -> None:
     """Put *record* among the dead letters."""
-    letter = DeadLetter(
-        id=digest("dead letter", stage, record.topic, record.id),
-        stage=stage,
-        topic=record.topic,
-        record_id=record.id,
-        reason=reason[:REASON_CHARACTERS],
-        value=record.body,
-        at=clock.now(),
-    )
-    if tx.dead_letters.add(letter):
-        metrics.DEAD_LETTERS.labels(stage=stage).inc()
-        log.error("record set aside", stage=stage, topic=record.topic, record=record.id, reason=letter.reason)
+    letter = letter_of(record, stage=stage, reason=reason, traceback=traceback, at=clock.now())
+    if put_aside(tx, letter):
+        log.error(
+            "record set aside", stage=stage, topic=record.topic, record=record.id, reason=reason, traceback=traceback
+        )
 
 
 def _died(tx: Tx, *, clock: Clock, group: str, record: StreamRecord) -> None:

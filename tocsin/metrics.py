@@ -34,6 +34,14 @@ RECEIVER_BROKEN = Gauge(
     "tocsin_receiver_broken", "1 while a receiver fails again and again.", ["receiver"], registry=REGISTRY
 )
 DEAD_LETTERS = Counter("tocsin_dead_letters", "Records set aside.", ["stage"], registry=REGISTRY)
+DEAD_LETTERS_KEPT = Gauge(
+    "tocsin_dead_letters_kept", "Dead letters that wait for somebody.", ["stage"], registry=REGISTRY
+)
+DEAD_LETTERS_SHED = Counter(
+    "tocsin_dead_letters_shed", "Dead letters forgotten because there were too many.", ["stage"], registry=REGISTRY
+)
+REPLAYS = Counter("tocsin_replays", "Replays by outcome: done, failed.", ["group", "outcome"], registry=REGISTRY)
+REPLAYS_WAITING = Gauge("tocsin_replays_waiting", "Replays not yet worked on.", ["group"], registry=REGISTRY)
 STAGE_RESTARTS = Counter("tocsin_stage_restarts", "Crashed stages started again.", ["stage"], registry=REGISTRY)
 STAGE_UP = Gauge("tocsin_stage_up", "1 while a stage runs.", ["stage"], registry=REGISTRY)
 LAG = Gauge("tocsin_consumer_lag_records", "Records not yet consumed.", ["group", "topic"], registry=REGISTRY)

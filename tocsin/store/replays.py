@@ -55,6 +55,7 @@ class Replay:
     key: str
     record_id: str
     value: bytes | None
+    size: int
     at: datetime
     times: int
     reason: str
@@ -140,7 +141,7 @@ def wake_name(group: str) -> str:
 
 
 def _replay(row: Mapping[str, Any]) -> Replay:
-    values = dict(row)
+    values = dict(row) | {"size": len(row["value"])}
     if values.pop("checksum") != zlib.crc32(values["value"]):
         values["value"] = None
     return Replay(**values)

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
 
+# What a dead letter is when it is no record of the stream, in the place of its topic.
+TIMERS: Final = "timers"
+OUTBOX: Final = "outbox"
+DOCUMENTS: Final = "documents"
+TIMERS_STAGE: Final = " timers"  # behind the room's name
+
 REASON_CHARACTERS: Final = 2_000
 TRACEBACK_CHARACTERS: Final = 8_000
 TOLD_BYTES: Final = 500_000  # of a value on the topic, where it is a third longer and must leave room for the rest
