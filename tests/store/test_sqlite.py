@@ -16,7 +16,8 @@ from tocsin.clock import SystemClock
 from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
 from tocsin.store.commit_counter import CommitCounter
 from tocsin.store.ingest import FeedSetting
-from tocsin.store.sqlite import WAITING_UNITS, SqliteStore
+from tocsin.store.sqlite import SqliteStore
+from tocsin.store.writer import WAITING_UNITS
 from tocsin.testing import NOON, a_store
 
 if TYPE_CHECKING:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import queue
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from sqlalchemy import Engine, create_engine, event, select, update
@@ -27,8 +24,10 @@ from tocsin.store.migrate import migrate
 from tocsin.store.schema import insert_ignore
 from tocsin.store.tx import Tx
 from tocsin.store.wakes import Wakes
+from tocsin.store.writer import Order, Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -38,8 +37,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 READERS = 4
-UNITS_PER_COMMIT = 512  # bounds how long the first of them waits for its answer
-WAITING_UNITS = 4096
 BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 4096
 RESERVE_SHARE = 0.1  # of the quota: kept from new articles, so that alerts and trimming still find room
@@ -64,16 +61,6 @@ _DATABASE_ERRORS = (DBAPIError, sqlite3.Error)  # the second from setting up a c
 _COUNT = update(counters).where(counters.c.name == "commits").values(value=counters.c.value + 1)
 
 
-@dataclass(slots=True)
-class _Order:
-    """A unit that waits for the writer, and where its answer goes."""
-
-    unit: Callable[[Tx], Any]
-    answer: asyncio.Future[Any]
-    outcome: Any = None
-    error: BaseException | None = None
-
-
 class _Torn(Exception):
     """A unit failed in a way that undid the whole transaction, its neighbours included."""
 
@@ -90,14 +77,11 @@ class SqliteStore:
         self._counter = CommitCounter(path.with_suffix(".commits"))
         self._wakes = Wakes()
         self._counter_works = True
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
-        self._room = asyncio.Semaphore(WAITING_UNITS)  # the bound of the queue; who waits for it holds no thread
-        self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
+        self._writer = Writer(self._commit, wakes=self._wakes)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._reading = threading.local()
         self._read_conns: list[Connection] = []
         self._write_conn: Connection | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     async def open(self) -> None:
@@ -108,7 +92,6 @@ class SqliteStore:
             StoreUnavailable: it cannot be opened now.
 
         """
-        self._loop = asyncio.get_running_loop()
         try:
             await asyncio.to_thread(self._prepare)
         except Exception:
@@ -121,25 +104,17 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        self._orders.put(None)
-        await asyncio.to_thread(self._writer.join, CLOSE_DEADLINE_S)
+        ended = await self._writer.close(within_s=CLOSE_DEADLINE_S)
+        if ended and self._write_conn is not None:
+            await asyncio.to_thread(self._write_conn.close)
         await asyncio.to_thread(self._end_readers)
-        if not self._writer.is_alive():  # else it may still write to the file, or to another that got its number
+        if ended:  # else it may still write to the file, or to another that got its number
             self._counter.close()
         self._engine.dispose()
 
     async def write(self, unit: Callable[[Tx], T]) -> T:
         """Run *unit* in one transaction and answer after its commit (see `Store.write`)."""
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._room.acquire()
-        if self._closed:
-            self._room.release()
-            raise StoreUnavailable("the store is closed")
-        self._orders.put(_Order(unit, answer))
-        # A caller that is cancelled gives up the answer, not the unit: it may be in the commit already.
-        return await asyncio.shield(answer)
+        return await self._writer.write(unit)
 
     async def read(self, query: Callable[[Tx], T]) -> T:
         """Run *query* on a snapshot of what is committed; it cannot write."""
@@ -207,29 +182,10 @@ class SqliteStore:
             conn.exec_driver_sql("SELECT 1")  # an interruption lasts until then, and would leave the log behind
             conn.close()
 
-    def _write_all(self) -> None:
-        """Take orders until told to stop. The connection lives in this thread alone."""
-        assert self._write_conn is not None
-        with self._write_conn as conn:
-            while True:
-                first = self._orders.get()
-                if first is None:
-                    return
-                batch = [first]
-                stop = False
-                while len(batch) < UNITS_PER_COMMIT and not stop:
-                    try:
-                        order = self._orders.get_nowait()
-                    except queue.Empty:
-                        break
-                    stop = order is None
-                    if order is not None:
-                        batch.append(order)
-                self._commit(conn, batch)
-                if stop:
-                    return
-
-    def _commit(self, conn: Connection, batch: list[_Order]) -> None:
+    def _commit(self, batch: Sequence[Order]) -> None:
+        """Run *batch* in one commit and answer it. Runs in the writer's thread, to which the connection belongs."""
+        conn = self._write_conn
+        assert conn is not None
         woken: set[str] = set()
         try:
             conn.exec_driver_sql("BEGIN IMMEDIATE")
@@ -247,14 +203,11 @@ class SqliteStore:
                 conn.exec_driver_sql("ROLLBACK")
             if isinstance(error, _Torn) and len(batch) > 1:
                 for order in batch:
-                    order.outcome = order.error = None
-                    self._commit(conn, [order])
+                    self._commit([order])
                 return
             for order in batch:
                 order.error = order.error or self._failed(error)
-        assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for an answer
-            self._loop.call_soon_threadsafe(self._answer, batch, woken)
+        self._writer.answer(batch, woken)
 
     def _note(self, count: int) -> None:
         """Note the count of a commit that stands, whatever becomes of the note."""
@@ -267,35 +220,19 @@ class SqliteStore:
         else:
             self._counter_works = True
 
-    def _run(self, tx: Tx, order: _Order) -> None:
+    def _run(self, tx: Tx, order: Order) -> None:
         """Run one unit in a savepoint of its own; what it raises is kept for its caller."""
         conn = tx.conn
         conn.exec_driver_sql("SAVEPOINT unit")
-        try:
-            order.outcome = order.unit(tx)
-        except DBAPIError as error:
-            order.error = self._translated(error)
-        except BaseException as error:  # noqa: BLE001 — carried over to the caller's task, whatever it is
-            order.error = error
-        if isinstance(order.error, StopIteration):  # a future cannot carry it
-            order.error = RuntimeError("the unit raised StopIteration")
+        order.run(tx)
+        if isinstance(order.error, DBAPIError):
+            order.error = self._translated(order.error)
         try:
             if order.error is not None:
                 conn.exec_driver_sql("ROLLBACK TO unit")
             conn.exec_driver_sql("RELEASE unit")
         except DBAPIError as error:  # a full disk rolls back the whole transaction by itself
             raise _Torn from error
-
-    def _answer(self, batch: list[_Order], woken: set[str]) -> None:
-        for order in batch:
-            self._room.release()
-            if order.answer.done():
-                continue
-            if order.error is None:
-                order.answer.set_result(order.outcome)
-            else:
-                order.answer.set_exception(order.error)
-        self._wakes.wake(woken)
 
     def _has_room(self, conn: Connection) -> bool:
         if self._quota_pages is None:
