@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from tocsin.errors import Problem
     from tocsin.records import Article
     from tocsin.settings import Settings
-    from tocsin.store.archive import Archive
-    from tocsin.store.sqlite import SqliteStore
+    from tocsin.store.port import Archive, Store
     from tocsin.stream.port import Stream
     from tocsin.workers import Pool
 
@@ -62,7 +61,7 @@ class Actions:
         *,
         settings: Callable[[], Settings],
         reload: Callable[[], Awaitable[Sequence[Problem]]],
-        store: SqliteStore,
+        store: Store,
         stream: Stream,
         archive: Archive,
         pool: Pool,

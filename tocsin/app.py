@@ -29,7 +29,7 @@ from tocsin.errors import SettingsInvalid, Stop
 from tocsin.records import Article, Source
 from tocsin.stages import archiving, detecting
 from tocsin.stages.housekeeping import keep_house
-from tocsin.store.archive import Archive
+from tocsin.store.archive import FileArchive
 from tocsin.store.sqlite import SqliteStore
 from tocsin.stream.codec import encode
 from tocsin.stream.embedded import EmbeddedStream
@@ -123,7 +123,7 @@ class Service:
         self._pool = pool
         self._clock = clock
         self._stream = EmbeddedStream(store)
-        self._archive = Archive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
+        self._archive = FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
         self._health = health
         self._supervisor = Supervisor(restart=RESTART, health=self._health, clock=clock, drain_s=stage_drain_s)
         self._dispatcher = Dispatcher(settings.notifier, clock=clock)

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
     from ingest.settings import Feed
     from tocsin.records import Alert, Article, Delivery, Detection
-    from tocsin.store.archive import Archive
     from tocsin.store.incidents import AlertRow, Judged
     from tocsin.store.ingest import ArticleRow, FeedRow
     from tocsin.store.notifier import NotedVerdict
-    from tocsin.store.port import Store
+    from tocsin.store.port import Archive, Store
     from tocsin.store.tx import Tx
 
 Explain = Callable[["Article"], Awaitable[Sequence[str]]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tocsin.errors import StoreUnavailable
-from tocsin.store.archive import Archive, Kept
+from tocsin.store.archive import FileArchive, Kept
 from tocsin.testing import DAY, NOON
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def kept(
 
 
 def test_what_was_kept_is_found_by_key_url_and_words(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("a", title="Drei Tote in Narva", url="https://n.example/a"), kept("b", title="Fußball")])
 
     assert [row.id for row in archive.by_key("articles.v1", "a")] == ["a"]
@@ -34,7 +34,7 @@ def test_what_was_kept_is_found_by_key_url_and_words(tmp_path: Path) -> None:
 
 
 def test_keeping_twice_keeps_once(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
 
     for _ in range(2):
         archive.put([kept("a", title="Narva")])
@@ -43,7 +43,7 @@ def test_keeping_twice_keeps_once(tmp_path: Path) -> None:
 
 
 def test_search_goes_from_the_newest_month_back(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("old", at=NOON - 40 * DAY, title="Narva"), kept("new", title="Narva")])
 
     assert [row.id for row in archive.search("articles.v1", "narva")] == ["new", "old"]
@@ -51,7 +51,7 @@ def test_search_goes_from_the_newest_month_back(tmp_path: Path) -> None:
 
 
 def test_pages_follow_one_another_without_gap_or_repetition(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept(f"{n:02}", at=NOON - (n // 3) * 20 * DAY) for n in range(12)])
 
     pages, before = [], None
@@ -65,7 +65,7 @@ def test_pages_follow_one_another_without_gap_or_repetition(tmp_path: Path) -> N
 
 
 def test_months_that_ended_before_the_retention_are_dropped(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("old", at=NOON - 200 * DAY), kept("new")])
 
     dropped = archive.trim(now=NOON, keep=timedelta(days=90))
@@ -76,7 +76,7 @@ def test_months_that_ended_before_the_retention_are_dropped(tmp_path: Path) -> N
 
 
 def test_the_oldest_goes_first_when_the_archive_is_too_large(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=4_000_000)
+    archive = FileArchive(tmp_path, size=4_000_000)
     for n in range(120):
         archive.put([kept(str(n), value=os.urandom(60_000))])
 
@@ -90,7 +90,7 @@ def test_the_oldest_goes_first_when_the_archive_is_too_large(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("at", [0, 4096], ids=["no database any more", "a damaged page"])
 def test_a_damaged_file_is_put_by_and_the_archive_goes_on(tmp_path: Path, at: int) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("old", at=NOON - 40 * DAY, title="Narva")])
     archive.put([kept(str(n), title="Narva", value=os.urandom(500)) for n in range(50)])
     damaged = tmp_path / list(archive.sizes())[-1]
@@ -109,7 +109,7 @@ def test_a_damaged_file_is_put_by_and_the_archive_goes_on(tmp_path: Path, at: in
 
 
 def test_what_was_put_by_is_dropped_with_its_month(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("new")])
     (tmp_path / "archive-2020-01.001.db.damaged").touch()
     (tmp_path / f"archive-{NOON:%Y-%m}.009.db.damaged").touch()
@@ -120,7 +120,7 @@ def test_what_was_put_by_is_dropped_with_its_month(tmp_path: Path) -> None:
 
 
 def test_one_damaged_value_hides_no_other(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("a", value=b"a" * 50), kept("b", value=b"b" * 50)])
     with sqlite3.connect(tmp_path / next(iter(archive.sizes()))) as raw:
         raw.execute("UPDATE records SET value = x'00' WHERE id = 'a'")
@@ -133,11 +133,11 @@ def test_a_folder_that_cannot_be_made_is_a_reason_to_wait(tmp_path: Path) -> Non
     (tmp_path / "archive").touch()
 
     with pytest.raises(StoreUnavailable, match="archive"):
-        Archive(tmp_path / "archive", size=10**9).put([kept("a")])
+        FileArchive(tmp_path / "archive", size=10**9).put([kept("a")])
 
 
 def test_what_is_kept_again_after_a_crash_shows_once_though_a_new_file_was_begun(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=4_000_000)
+    archive = FileArchive(tmp_path, size=4_000_000)
     batch = [kept(str(n), title="Narva", value=os.urandom(60_000)) for n in range(10)]
 
     for _ in range(2):

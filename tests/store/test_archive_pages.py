@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings, strategies as st
 
-from tocsin.store.archive import Archive, Kept
+from tocsin.store.archive import FileArchive, Kept
 from tocsin.testing import NOON
 
 DAYS = st.integers(min_value=0, max_value=70).map(lambda days: NOON + timedelta(days=days))
@@ -19,7 +19,7 @@ def test_pages_over_the_months_show_everything_once_and_in_order(moments: list[d
     shown: list[Kept] = []
 
     with tempfile.TemporaryDirectory() as folder:
-        archive = Archive(Path(folder), size=10**9)
+        archive = FileArchive(Path(folder), size=10**9)
         archive.put([*made, Kept(kind="alerts.v1", id="other", key="other", seen_at=NOON)])
         while page := archive.latest(
             "articles.v1", limit=most, before=(shown[-1].seen_at, shown[-1].id) if shown else None

@@ -13,7 +13,7 @@ import pytest
 
 from tocsin.clock import SystemClock
 from tocsin.errors import Problem
-from tocsin.store.archive import Archive
+from tocsin.store.archive import FileArchive
 from tocsin.store.sqlite import SqliteStore
 from tocsin.testing import a_store
 from web.app import create_app
@@ -72,7 +72,7 @@ class Running:
     url: str
     data_dir: Path
     store: SqliteStore
-    archive: Archive
+    archive: FileArchive
     service: Service
     client: aiohttp.ClientSession
 
@@ -98,7 +98,7 @@ def serve(tmp_path: Path) -> Serve:
     async def serving(**settings: Option) -> AsyncIterator[Running]:
         web = WebSettings(**{"listen": "127.0.0.1:0", "tokens": tokens(), **settings})
         service = Service()
-        archive = Archive(tmp_path / "archive", size=10**9)
+        archive = FileArchive(tmp_path / "archive", size=10**9)
         async with (
             a_store(tmp_path) as store,
             aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client,

@@ -62,7 +62,7 @@ async def _ask(question: str, *, config: Path | None, folder: Path) -> Mapping[s
 async def _look(question: str, settings: Settings) -> Mapping[str, Any]:
     from detectors.engine import prepare
     from tocsin.stages.detecting import explain_record
-    from tocsin.store.archive import Archive
+    from tocsin.store.archive import FileArchive
     from tocsin.store.sqlite import SqliteStore
     from tocsin.stream.codec import encode
     from tocsin.why import why as ask
@@ -73,7 +73,7 @@ async def _look(question: str, settings: Settings) -> Mapping[str, Any]:
     store = SqliteStore(settings.data_dir / "tocsin.db")
     await store.open()
     try:
-        archive = Archive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
+        archive = FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
         return await ask(question, store=store, archive=archive, explain=explain, feeds=settings.sources.all())
     finally:
         await store.close()

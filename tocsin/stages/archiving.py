@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tocsin.consumer import Unit
 from tocsin.errors import RecordUnreadable
-from tocsin.store.archive import Archive, Kept
+from tocsin.store.archive import Kept
 from tocsin.stream.codec import decode_alert, decode_article, decode_reading
 from tocsin.stream.port import ALERTS, ARTICLES, READINGS
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tocsin.consumer import Work
+    from tocsin.store.port import Archive
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tocsin.clock import Clock
-    from tocsin.store.archive import Archive
-    from tocsin.store.port import Store
+    from tocsin.store.port import Archive, Store
     from tocsin.store.tx import Tx
 
 log = structlog.get_logger()

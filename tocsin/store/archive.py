@@ -60,7 +60,7 @@ class Kept:
     value: bytes = b""
 
 
-class Archive:
+class FileArchive:
     """The month files under one folder, `size` bytes at most. Every method blocks: call it in a thread."""
 
     def __init__(self, folder: Path, *, size: int) -> None:

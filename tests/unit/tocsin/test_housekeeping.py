@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from tocsin.errors import StoreFull
 from tocsin.stages.housekeeping import EVERY_S, keep_house
-from tocsin.store.archive import Archive, Kept
+from tocsin.store.archive import FileArchive, Kept
 from tocsin.store.sqlite import SqliteStore
 from tocsin.stream.port import ARTICLES
 from tocsin.testing import DAY, NOON, FakeClock, a_store
@@ -29,7 +29,7 @@ class FullDisk(SqliteStore):
         raise StoreFull("database or disk is full")
 
 
-class Unwritable(Archive):
+class Unwritable(FileArchive):
     """An archive whose files cannot be removed."""
 
     @override
@@ -37,7 +37,7 @@ class Unwritable(Archive):
         raise PermissionError("archive-2020-01.001.db")
 
 
-async def kept_house(store: Store, archive: Archive) -> None:
+async def kept_house(store: Store, archive: FileArchive) -> None:
     """Keep house for a few rounds."""
     clock = FakeClock()
     keeping = asyncio.ensure_future(
@@ -52,7 +52,7 @@ async def kept_house(store: Store, archive: Archive) -> None:
 
 
 async def test_the_archive_is_trimmed_though_the_store_can_write_nothing(tmp_path: Path) -> None:
-    archive = Archive(tmp_path, size=10**9)
+    archive = FileArchive(tmp_path, size=10**9)
     for age in (200 * DAY, 0 * DAY):
         archive.put([Kept(kind=ARTICLES, id=str(age), key="a", seen_at=NOON - age)])
 

@@ -1,0 +1,231 @@
+"""The archive in PostgreSQL: one partition a week, dropped as a whole, with full-text search.
+
+A week, not a month: dropping a partition is all that makes room, and a month of much news may be all the room there
+is. The tables are in a schema of their own, which this module makes and nobody migrates.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from sqlalchemy import BigInteger, LargeBinary, String, bindparam, column, func, select, table, text, tuple_
+from sqlalchemy.dialects.postgresql import TSVECTOR, insert
+from sqlalchemy.exc import DBAPIError
+
+from tocsin.errors import StoreFull, StoreUnavailable
+from tocsin.store.archive import Kept
+from tocsin.store.schema import EPOCH, MICROSECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from sqlalchemy import Connection, Engine, Row, Select
+
+log = structlog.get_logger()
+
+LOCK: Final = 0x70C51A2C  # any number: one worker at a time makes a table
+WEEK: Final = timedelta(days=7)
+TEXT_LIMIT: Final = 200_000  # characters; a tsvector holds a megabyte at most, and says so by an error
+DISK_FULL: Final = "53100"
+_COMPRESSION: Final = 1
+_NAME: Final = re.compile(r"records_(?P<day>\d{4}_\d{2}_\d{2})")
+_WORD: Final = re.compile(r"\w+")
+
+_SCHEMA: Final = """
+CREATE SCHEMA IF NOT EXISTS archive;
+CREATE TABLE IF NOT EXISTS archive.records (
+    kind text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL,
+    seen_at bigint NOT NULL, url text COLLATE "C" NOT NULL, words tsvector NOT NULL, value bytea NOT NULL,
+    PRIMARY KEY (kind, id, seen_at)
+) PARTITION BY RANGE (seen_at);
+CREATE INDEX IF NOT EXISTS records_key ON archive.records (kind, key);
+CREATE INDEX IF NOT EXISTS records_url ON archive.records (url) WHERE url <> '';
+CREATE INDEX IF NOT EXISTS records_seen ON archive.records (kind, seen_at, id);
+CREATE INDEX IF NOT EXISTS records_words ON archive.records USING gin (words);
+"""
+_records: Final = table(
+    "records",
+    column("kind", String),
+    column("id", String),
+    column("key", String),
+    column("seen_at", BigInteger),
+    column("url", String),
+    column("words", TSVECTOR),
+    column("value", LargeBinary),
+    schema="archive",
+)
+_c: Final = _records.c
+_FOUND: Final = select(_c.kind, _c.id, _c.key, _c.seen_at, _c.url, _c.value).where(_c.kind == bindparam("of_kind"))
+_NEWEST: Final = (_c.seen_at.desc(), _c.id.desc())
+_LATEST: Final = _FOUND.where(tuple_(_c.seen_at, _c.id) < tuple_(bindparam("instant"), bindparam("last")))
+_BY_KEY: Final = _FOUND.where(_c.key == bindparam("of_key")).order_by(*_NEWEST)
+_BY_URL: Final = _FOUND.where(_c.url == bindparam("of_url"), _c.url != "").order_by(*_NEWEST)
+_SEARCH: Final = _FOUND.where(_c.words.op("@@")(func.plainto_tsquery(text("'simple'"), bindparam("terms"))))
+_PUT: Final = (
+    insert(_records).values(words=func.to_tsvector(text("'simple'"), bindparam("told"))).on_conflict_do_nothing()
+)
+_SIZES: Final = text(
+    "SELECT child.relname AS name, pg_total_relation_size(child.oid) AS size FROM pg_inherits"
+    " JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent"
+    " JOIN pg_namespace space ON space.oid = parent.relnamespace"
+    " WHERE parent.relname = 'records' AND space.nspname = 'archive' ORDER BY child.relname"
+)
+_LAST: Final = 2**63 - 1
+
+
+class PostgresqlArchive:
+    """`Archive` in the database of the store, `size` bytes at most. Every method blocks: call it in a thread."""
+
+    def __init__(self, engine: Engine, *, size: int) -> None:
+        self._engine = engine
+        self.size = size
+        self._ready = False
+        self._made: set[str] = set()
+
+    def put(self, kept: Sequence[Kept]) -> None:
+        """Keep records; what is there already stays as it is.
+
+        Raises:
+            StoreFull, StoreUnavailable: nothing was kept.
+        """
+        if not kept:
+            return
+        with self._asking() as conn:
+            self._make_for(conn, kept)
+            conn.execute(_PUT, [_row(record) for record in kept])
+            conn.commit()
+
+    def latest(self, kind: str, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Kept]:
+        """Return a page, the newest first; *before* is the instant and id of the last one seen."""
+        instant, last = (_micros(before[0]), before[1]) if before else (_LAST, "")
+        return self._found(_LATEST.order_by(*_NEWEST).limit(limit), of_kind=kind, instant=instant, last=last)
+
+    def by_key(self, kind: str, key: str) -> list[Kept]:
+        """Return all of one key, the newest first."""
+        return self._found(_BY_KEY, of_kind=kind, of_key=key)
+
+    def by_url(self, kind: str, url: str) -> list[Kept]:
+        """Return all of one URL, the newest first."""
+        return self._found(_BY_URL, of_kind=kind, of_url=url)
+
+    def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:
+        """Return what holds all of *words* in title or text, the newest first."""
+        terms = " ".join(_WORD.findall(_folded(words)))
+        if not terms:
+            return []
+        return self._found(_SEARCH.order_by(*_NEWEST).limit(limit), of_kind=kind, terms=terms)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each partition by its name, the oldest first."""
+        with self._asking() as conn:
+            return {row.name: int(row.size) for row in conn.execute(_SIZES)}
+
+    def trim(self, *, now: datetime, keep: timedelta) -> list[str]:
+        """Drop what ended before *keep* ago, then the oldest weeks while all together are larger than allowed.
+
+        The newest week stays. Returns the names of what was dropped.
+        """
+        oldest_kept = _partition(now - keep)
+        sizes = self.sizes()
+        dropped: list[str] = []
+        for name in list(sizes)[:-1]:
+            if _NAME.fullmatch(name) and (name < oldest_kept or sum(sizes.values()) > self.size):
+                with self._asking() as conn:
+                    conn.execute(text(f"DROP TABLE IF EXISTS archive.{name}"))
+                    conn.commit()
+                self._made.discard(name)
+                del sizes[name]
+                dropped.append(name)
+        return dropped
+
+    def _make_for(self, conn: Connection, kept: Sequence[Kept]) -> None:
+        """Make the weeks that *kept* falls into; several workers may want to at once."""
+        wanted = {_partition(record.seen_at): _monday(record.seen_at) for record in kept}
+        missing = {name: monday for name, monday in wanted.items() if name not in self._made}
+        if not missing:
+            return
+        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        for name, monday in missing.items():
+            ends = f"FROM ({_micros(monday)}) TO ({_micros(monday + WEEK)})"
+            conn.execute(
+                text(f"CREATE TABLE IF NOT EXISTS archive.{name} PARTITION OF archive.records FOR VALUES {ends}")
+            )
+        conn.commit()
+        self._made |= set(missing)
+
+    def _found(self, query: Select[Any], **values: object) -> list[Kept]:
+        with self._asking() as conn:
+            found = conn.execute(query, values).all()
+        return list(_kept(found))
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        """Hand out a connection to a database that has our tables."""
+        try:
+            with self._engine.connect() as conn:
+                if not self._ready:
+                    conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+                    conn.execute(text(_SCHEMA))
+                    conn.commit()
+                    self._ready = True
+                yield conn
+        except DBAPIError as error:
+            self._ready = False  # another worker may have dropped a week that we take to be there
+            self._made.clear()
+            state = getattr(error.orig, "sqlstate", None)
+            raise (StoreFull if state == DISK_FULL else StoreUnavailable)(f"archive: {error.orig}") from error
+
+
+def _row(record: Kept) -> dict[str, object]:
+    return {
+        "kind": record.kind,
+        "id": record.id,
+        "key": record.key,
+        "seen_at": _micros(record.seen_at),
+        "url": record.url,
+        "told": _folded(f"{record.title} {record.text}"),
+        "value": zlib.compress(record.value, _COMPRESSION),
+    }
+
+
+def _folded(words: str) -> str:
+    """Return *words* without accents, as the embedded archive's index folds them, and short enough to be indexed."""
+    marked = unicodedata.normalize("NFKD", words[:TEXT_LIMIT].replace("\0", " ")).casefold()
+    return "".join(letter for letter in marked if not unicodedata.combining(letter))
+
+
+def _kept(rows: Iterable[Row[Any]]) -> Iterator[Kept]:
+    for row in rows:
+        try:
+            value = zlib.decompress(row.value)
+        except zlib.error as error:
+            log.error("archived record unreadable", kind=row.kind, record=row.id, reason=str(error))  # noqa: TRY400 — a flipped bit has no traceback
+            continue
+        yield Kept(
+            kind=row.kind,
+            id=row.id,
+            key=row.key,
+            seen_at=EPOCH + row.seen_at * MICROSECOND,
+            url=row.url,
+            value=value,
+        )
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - EPOCH) // MICROSECOND
+
+
+def _monday(instant: datetime) -> datetime:
+    """Return when the week of *instant* begins, in UTC."""
+    day = instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day - timedelta(days=day.weekday())
+
+
+def _partition(instant: datetime) -> str:
+    return f"records_{_monday(instant):%Y_%m_%d}"
