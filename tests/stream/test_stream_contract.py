@@ -104,6 +104,17 @@ async def test_a_reader_gets_records_in_order_from_where_it_asks(house: House) -
     assert [record.body for record in rest] == [b"b", b"c"]
 
 
+async def test_what_there_is_to_look_at_has_bounds(house: House) -> None:
+    (nothing,) = (await house.stream.bounds(ARTICLES)).values()
+    await put(house, "a", "b", "c")
+    first, *_, last = await house.stream.fetch(ARTICLES, start=0, most=10, timeout_s=0)
+
+    (bounds,) = (await house.stream.bounds(ARTICLES)).values()
+
+    assert nothing.first == nothing.end
+    assert (bounds.first, bounds.end) == (first.offset, last.offset + 1)
+
+
 async def test_a_waiting_reader_is_woken_by_a_new_record(house: House) -> None:
     waiting = asyncio.ensure_future(house.stream.fetch(ARTICLES, start=0, most=10, timeout_s=20))
     await asyncio.sleep(0.05)

@@ -181,6 +181,16 @@ class TopicRepository:
         return waiting
 
     def trim(self, topic: str, *, groups: Sequence[str], now: datetime, keep: timedelta, most: int = 5_000) -> int:
+    def bounds(self, topic: str) -> tuple[int, int]:
+        """Return the offset of the first record there is, and one behind the last; the same for an empty topic."""
+        of_topic = records.c.topic == topic
+        first = self._conn.execute(select(func.min(records.c.position)).where(of_topic)).scalar()
+        last = self._conn.execute(select(func.max(records.c.position)).where(of_topic)).scalar()
+        if first is not None and last is not None:
+            return first, last + 1
+        behind = self._conn.execute(select(func.max(cursors.c.position)).where(cursors.c.topic == topic)).scalar() or 0
+        return behind, behind
+
         """Forget records that are older than *keep* and that all of *groups* have passed; return how many.
 
         Looks only at the first *most* there are. A record that says to come from later than *now* + *keep* is of a

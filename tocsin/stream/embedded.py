@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tocsin.stream.port import StreamRecord
+from tocsin.stream.port import Bounds, StreamRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -47,6 +47,11 @@ class EmbeddedStream:
             return found
         await self._store.wait(topic, mark, timeout_s=timeout_s)
         return await self._store.read(query)
+
+    async def bounds(self, topic: str) -> Mapping[int, Bounds]:
+        """Return what there is to look at."""
+        first, end = await self._store.read(lambda tx: tx.topics.bounds(topic))
+        return {0: Bounds(first, end)}
 
     async def lag(self) -> Mapping[tuple[str, str], int]:
         """Return, for each (group, topic) that has a cursor, how many records wait."""

@@ -43,6 +43,14 @@ class StreamRecord:
         return self.value or b""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What of a partition can be looked at: offsets from *first* up to, not including, *end*."""
+
+    first: int
+    end: int
+
+
 class Reader(Protocol):
     """One member of a consumer group on one topic. It commits nothing: its owner moves the cursor in the store."""
 
@@ -82,6 +90,10 @@ class Stream(Protocol):
         self, topic: str, *, start: int, most: int, timeout_s: float, partition: int = 0
     ) -> Sequence[StreamRecord]:
         """Look at up to *most* records at or after *start*, outside any group; wait up to *timeout_s* for the first."""
+        ...
+
+    async def bounds(self, topic: str) -> Mapping[int, Bounds]:
+        """Return what there is to look at, by partition; of a partition without any record, where the next will be."""
         ...
 
     async def lag(self) -> Mapping[tuple[str, str], int]:
