@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     update,
 )
 
@@ -125,7 +126,7 @@ class TopicRepository:
         """Return up to *most* records at or after offset *start*, in order."""
         rows = self._conn.execute(_FETCH, {"of_topic": topic, "start": start, "most": most})
         return [
-            StoredRecord(position=row.position, key=row.key, id=row.record_id, value=_intact(row.value)) for row in rows
+            StoredRecord(position=row.position, key=row.key, id=row.record_id, value=intact(row.value)) for row in rows
         ]
 
     def position(self, group: str, topic: str, partition: int = 0) -> int:
@@ -180,7 +181,6 @@ class TopicRepository:
             waiting[row.consumer_group, row.topic] = count
         return waiting
 
-    def trim(self, topic: str, *, groups: Sequence[str], now: datetime, keep: timedelta, most: int = 5_000) -> int:
     def bounds(self, topic: str) -> tuple[int, int]:
         """Return the offset of the first record there is, and one behind the last; the same for an empty topic."""
         of_topic = records.c.topic == topic
@@ -191,17 +191,19 @@ class TopicRepository:
         behind = self._conn.execute(select(func.max(cursors.c.position)).where(cursors.c.topic == topic)).scalar() or 0
         return behind, behind
 
-        """Forget records that are older than *keep* and that all of *groups* have passed; return how many.
+    def trim(self, topic: str, *, groups: Sequence[str], now: datetime, keep: timedelta, most: int = 5_000) -> int:
+        """Forget records that are older than *keep* and that all of *groups*, if any, have passed; return how many.
 
         Looks only at the first *most* there are. A record that says to come from later than *now* + *keep* is of a
         wrong clock and forgotten, too, so that it does not stand before the old ones for ever.
         """
         reading = (cursors.c.topic == topic, cursors.c.consumer_group.in_(groups))
         positions = self._conn.execute(select(cursors.c.position).where(*reading)).scalars().all()
-        passed = min(positions) if len(positions) == len(groups) else 0  # who has not begun has it all before him
+        begun = len(positions) == len(groups)  # who has not begun has it all before him
+        passed = records.c.position < (min(positions) if begun else 0) if groups else true()
         head = (
             select(records.c.position, records.c.at)
-            .where(records.c.topic == topic, records.c.position < passed)
+            .where(records.c.topic == topic, passed)
             .order_by(records.c.position)
             .limit(most)
             .subquery()
@@ -214,7 +216,8 @@ def _of(group: str, topic: str, partition: int) -> tuple[ColumnElement[bool], ..
     return (cursors.c.consumer_group == group, cursors.c.topic == topic, cursors.c.partition == partition)
 
 
-def _intact(stored: bytes) -> bytes | None:
+def intact(stored: bytes) -> bytes | None:
+    """Return the value of a record as it is kept; None when its checksum does not match."""
     try:
         return unseal(stored, what="record")
     except RecordUnreadable:

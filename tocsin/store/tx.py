@@ -12,6 +12,7 @@ from tocsin.store.incidents import IncidentRepository
 from tocsin.store.ingest import IngestRepository
 from tocsin.store.notifier import NotifierRepository
 from tocsin.store.overlay import OverlayRepository
+from tocsin.store.relayed import WAKE, RelayedTopicRepository
 from tocsin.store.replays import ReplayRepository
 from tocsin.store.timers import TimerRepository
 from tocsin.store.topics import TopicRepository
@@ -35,20 +36,22 @@ class Tx:
         self.woken: set[str] = set()
         self._clock = clock
         self._intake_open = intake_open
-        self.topics = TopicRepository(conn)
+        # The two modes know no mixture: on PostgreSQL the stream is a broker, and what is emitted waits for the relay.
+        self._relayed = conn.dialect.name == "postgresql"
+        self.topics = RelayedTopicRepository(conn) if self._relayed else TopicRepository(conn)
 
     def emit(self, topic: str, *, key: str, record_id: str, value: bytes) -> bool:
         """Put one record on *topic*; return False, and do nothing, when its id was seen before."""
         fresh = self.topics.append(topic, key=key, record_id=record_id, value=value, at=self._clock.now())
         if fresh:
-            self.woken.add(topic)
+            self._wake_readers(topic)
         return fresh
 
     def emit_all(self, topic: str, records: Sequence[tuple[str, str, bytes]]) -> int:
         """Put records, given as (key, id, value), on *topic* in order; return how many ids were not seen before."""
         fresh = self.topics.append_all(topic, records, at=self._clock.now())
         if fresh:
-            self.woken.add(topic)
+            self._wake_readers(topic)
         return fresh
 
     def advance(self, group: str, topic: str, partition: int, *, expect: int, to: int) -> None:
@@ -113,3 +116,8 @@ class Tx:
     def notifier(self) -> NotifierRepository:
         """The outbox and what it remembers."""
         return NotifierRepository(self.conn)
+
+    def _wake_readers(self, topic: str) -> None:
+        self.woken.add(topic)
+        if self._relayed:
+            self.woken.add(WAKE)

@@ -15,11 +15,12 @@ class Wakes:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._of_all = 0  # how often everybody was woken
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
     def mark(self, name: str) -> int:
         """Return how often *name* was woken so far."""
-        return self._counts[name]
+        return self._counts[name] + self._of_all
 
     def wake(self, names: Iterable[str]) -> None:
         """Wake everybody who waits for one of *names*."""
@@ -29,9 +30,14 @@ class Wakes:
                 if not waiter.done():
                     waiter.set_result(None)
 
+    def wake_everybody(self) -> None:
+        """Wake all who wait, and who has taken a mark: nobody knows what was missed."""
+        self._of_all += 1
+        self.wake(list(self._waiting))
+
     async def wait(self, name: str, mark: int, *, timeout_s: float) -> None:
         """Return once *name* was woken after *mark*, or after *timeout_s*."""
-        if self._counts[name] != mark or timeout_s <= 0:
+        if self.mark(name) != mark or timeout_s <= 0:
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[name].add(waiter)

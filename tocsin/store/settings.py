@@ -1,0 +1,44 @@
+"""Where the store is in cluster mode, and how long its server may take."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from tocsin.yamlfile import Duration, Secret, SecretsFromFiles
+
+_CLOSED = ConfigDict(frozen=True, extra="forbid")
+
+
+class Timeouts(BaseModel):
+    """After how long a silent or busy server counts as away."""
+
+    model_config = _CLOSED
+
+    connect: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=1))] = timedelta(seconds=5)
+    statement: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = timedelta(seconds=15)
+    lock: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=1))] = timedelta(seconds=5)
+    # A process that is stopped inside a transaction holds its locks for so long: keep it below what a lease lasts.
+    idle_in_transaction: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=1))] = timedelta(
+        seconds=5
+    )
+
+
+class PostgresqlSettings(SecretsFromFiles):
+    """The database of a cluster: a connection string as libpq takes it, several hosts included."""
+
+    model_config = _CLOSED
+
+    dsn: Secret
+    readers: Annotated[int, Field(ge=1, le=64)] = 4
+    timeouts: Timeouts = Timeouts()
+
+    @field_validator("dsn")
+    @classmethod
+    def _is_connection_string(cls, dsn: SecretStr) -> SecretStr:
+        from tocsin.store.postgresql_session import parsed  # noqa: PLC0415 — the driver is needed in cluster mode only
+
+        parsed(dsn.get_secret_value())
+        return dsn
