@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from ingest.settings import FeedSettings
 from tocsin import metrics
+from tocsin.dead_letters import Desk
 from tocsin.health import Health, StageState
 from tocsin.stages import detecting
 from tocsin.stream.codec import encode
+from tocsin.stream.dead_letters import show
 from tocsin.why import why
 from tocsin.workers import Failed
 from web.ports import Measured, StageStatus
@@ -20,6 +22,7 @@ from web.ports import Measured, StageStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from tocsin.clock import Clock
     from tocsin.errors import Problem
     from tocsin.records import Article
     from tocsin.settings import Settings
@@ -65,6 +68,7 @@ class Actions:
         stream: Stream,
         archive: Archive,
         pool: Pool,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._reload = reload
@@ -72,6 +76,7 @@ class Actions:
         self._stream = stream
         self._archive = archive
         self._pool = pool
+        self.letters = Desk(store=store, clock=clock, receivers=lambda: settings().notifier.receivers)
 
     def feed_problems(self, feed: Mapping[str, object]) -> Sequence[str]:
         """Return what keeps *feed* from being polled."""
@@ -111,9 +116,13 @@ class Actions:
         sizes = {"archive": sum(files.values()), "store": await asyncio.to_thread(self._store.bytes_on_disk)}
         for part, size in sizes.items():
             metrics.STORE_BYTES.labels(part=part).set(size)
+        heaps, replays = await self._store.read(lambda tx: (tx.dead_letters.heaps(), tx.replays.waiting()))
+        show(heaps, replays)
         return Measured(
             version=importlib.metadata.version("tocsin"),
             rules=self._settings().detectors.version,
             lag={f"{group} {topic}": behind for (group, topic), behind in lag.items()},
             store_bytes=sizes,
+            dead_letters={heap.stage: heap.count for heap in heaps},
+            replays=replays,
         )

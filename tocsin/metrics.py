@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 
@@ -48,3 +53,10 @@ LAG = Gauge("tocsin_consumer_lag_records", "Records not yet consumed.", ["group"
 CHILD_RESTARTS = Counter("tocsin_child_restarts", "Worker children replaced.", ["reason"], registry=REGISTRY)
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes on disk.", ["part"], registry=REGISTRY)
 STORE_COMMITS = Counter("tocsin_store_commits", "Commits of the writer.", registry=REGISTRY)
+
+
+def set_all(gauge: Gauge, label: str, values: Mapping[str, float]) -> None:
+    """Set *gauge* for each value of its one *label*; what was told before and is not among *values* becomes 0."""
+    told = {sample.labels[label] for family in gauge.collect() for sample in family.samples}
+    for name in told | values.keys():
+        gauge.labels(**{label: name}).set(values.get(name, 0))

@@ -7,12 +7,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from tocsin.records import IncidentState, Severity
-from tocsin.store.dead_letters import Which
 from tocsin.stream.codec import decode_alert, decode_article
 from tocsin.stream.port import ARTICLES
 from web.endpoint import JSON, Endpoint, told
@@ -22,8 +20,6 @@ from web.shapes import (
     ArticlePage,
     AuditAnswer,
     ChangeAnswer,
-    DeadLetterAnswer,
-    DeadLetterPage,
     FeedAnswer,
     IncidentAnswer,
     IncidentSummary,
@@ -34,7 +30,6 @@ from web.shapes import (
     after_number,
     cursor,
     cursor_at,
-    instant,
     limit,
 )
 from web.tokens import Scope
@@ -44,7 +39,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from tocsin.records import DeadLetter
     from tocsin.store.archive import Kept
     from tocsin.store.ingest import FeedRow
     from tocsin.store.overlay import Change
@@ -147,34 +141,6 @@ async def feeds(request: Request, house: House) -> Response:
     return Response(await house.store.read(page), media_type=JSON)
 
 
-async def dead_letters(request: Request, house: House) -> Response:
-    """Return a page of what was set aside."""
-    most, before = limit(request.query_params.get("limit")), after(request.query_params.get("after"))
-    which = Which(
-        stage=request.query_params.get("stage"),
-        topic=request.query_params.get("topic"),
-        since=instant(request.query_params.get("since"), "since"),
-        until=instant(request.query_params.get("until"), "until"),
-    )
-
-    def page(tx: Tx) -> bytes:
-        letters = tx.dead_letters.headings(which, limit=most + 1, after=before)
-        more = cursor(letters[most - 1].at, letters[most - 1].id) if len(letters) > most else None
-        items = [letter_answer(each) for each in letters[:most]]
-        return DeadLetterPage(items=items, next=more, total=tx.dead_letters.count(which)).model_dump_json().encode()
-
-    return Response(await house.store.read(page), media_type=JSON)
-
-
-async def dead_letter(request: Request, house: House) -> Response:
-    """Return one record that was set aside, with what it holds."""
-    id_ = request.path_params["id"]
-    letter = await house.store.read(lambda tx: tx.dead_letters.get(id_))
-    if letter is None:
-        raise Refused(404, f"no dead letter {id_!r}")
-    return told(letter_answer(letter, whole=True))
-
-
 async def overlay(_request: Request, house: House) -> Response:
     """Return what people changed and what stands."""
     changes = await house.store.read(lambda tx: tx.overlay.all())
@@ -212,7 +178,9 @@ async def status_of(house: House) -> StatusAnswer:
         stages=[StageAnswer(**asdict(stage)) for stage in house.health.stages()],
         lag=dict(measured.lag),
         store_bytes=dict(measured.store_bytes),
-        dead_letters=await house.store.read(lambda tx: tx.dead_letters.count()),
+        dead_letters=sum(measured.dead_letters.values()),
+        set_aside=dict(measured.dead_letters),
+        replays=dict(measured.replays),
     )
 
 
@@ -250,19 +218,6 @@ def _feed(row: FeedRow, pause: Change | None) -> FeedAnswer:
     return FeedAnswer(**told_of, paused_by=by, paused_at=at)
 
 
-def letter_answer(letter: DeadLetter, *, whole: bool = False) -> DeadLetterAnswer:
-    """Return *letter* as the API tells it; *whole* with what it holds, which may be long."""
-    names = (name for name in DeadLetterAnswer.model_fields if name not in {"size_bytes", "value", "record"})
-    answer = DeadLetterAnswer(**{name: getattr(letter, name) for name in names}, size_bytes=letter.size)
-    if not whole:
-        return answer.model_copy(update={"traceback": None})
-    try:
-        record = msgspec.json.decode(letter.value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        record = None
-    return answer.model_copy(update={"value": letter.value.decode("utf-8", "replace"), "record": record})
-
-
 ENDPOINTS: Final = (
     Endpoint(
         method="GET", path="/api/alerts", handle=alerts, needs=Scope.READ, answers=AlertPage,
@@ -286,21 +241,6 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET", path="/api/feeds", handle=feeds, needs=Scope.READ, answers=Page[FeedAnswer],
         says="Every feed, its origin, pause and health.", query=PAGING,
-    ),
-    Endpoint(
-        method="GET", path="/api/dead-letters", handle=dead_letters, needs=Scope.READ, answers=DeadLetterPage,
-        says="Records that were set aside, the newest first.",
-        query={
-            **PAGING,
-            "stage": "Only those of this stage.",
-            "topic": "Only those of this topic: a stream's, timers, outbox or documents.",
-            "since": "Only those set aside at this instant (ISO 8601) or later.",
-            "until": "Only those set aside at this instant (ISO 8601) or earlier.",
-        },
-    ),
-    Endpoint(
-        method="GET", path="/api/dead-letters/{id}", handle=dead_letter, needs=Scope.READ, answers=DeadLetterAnswer,
-        says="One record that was set aside, with what it holds.",
     ),
     Endpoint(
         method="GET", path="/api/overlay", handle=overlay, needs=Scope.READ, answers=Page[ChangeAnswer],

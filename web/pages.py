@@ -10,19 +10,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from tocsin.store.dead_letters import Which
 from tocsin.stream.codec import decode_alert
 from web.access import GUESS_COSTS, Via, caller_of, known, require, session_cookie, sign_in, sign_out
 from web.api import status_of
 from web.changes import pause_by, resume_by
 from web.csrf import FIELD, form_of
+from web.letters import drop_by, replay_by
+from web.shapes import after, cursor
 from web.tokens import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from starlette.requests import Request
 
-    from tocsin.records import Alert
+    from tocsin.records import Alert, DeadLetter
+    from tocsin.store.dead_letters import Heap
     from tocsin.store.ingest import FeedRow
     from tocsin.store.tx import Tx
     from web.csrf import CsrfTokens
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 ALERTS_SHOWN: Final = 20
 FEEDS_SHOWN: Final = 50
+LETTERS_SHOWN: Final = 50
 
 
 class Pages:
@@ -59,16 +65,17 @@ class Pages:
             Route("/sign-out", self.sign_out, methods=["POST"]),
             Route("/feeds/{id}/pause", self.pause, methods=["POST"]),
             Route("/feeds/{id}/resume", self.resume, methods=["POST"]),
+            Route("/dead-letters", self.dead_letters, methods=["GET"]),
+            Route("/dead-letters/{id}/replay", self.replay, methods=["POST"]),
+            Route("/dead-letters/{id}/drop", self.drop, methods=["POST"]),
             Route("/static/tocsin.css", self.style, methods=["GET"]),
         ]
 
     async def now(self, request: Request) -> Response:
         """Show how the service is, what rang last and which feeds need somebody."""
         caller = caller_of(request)
-        if not caller.may(Scope.READ):
-            if caller.is_known:
-                require(request, Scope.READ)
-            return RedirectResponse("/sign-in?next=" + quote("/"), status_code=303)
+        if (elsewhere := _sign_in_first(request)) is not None:
+            return elsewhere
         alerts, feeds = await self._house.store.read(_shown)
         told = {"status": await status_of(self._house), "alerts": alerts, "feeds": feeds}
         return self._page(request, "now.html", **told, may_change=caller.may(Scope.OPERATE))
@@ -123,6 +130,42 @@ class Pages:
         await resume_by(request, self._house, request.path_params["id"])
         return RedirectResponse("/#feeds", status_code=303)
 
+    async def dead_letters(self, request: Request) -> Response:
+        """Show what was set aside, the newest first, and let an operator decide on each."""
+        if (elsewhere := _sign_in_first(request)) is not None:
+            return elsewhere
+        stage, before = request.query_params.get("stage"), after(request.query_params.get("after"))
+        which = Which(stage=stage)
+
+        def shown(tx: Tx) -> tuple[Sequence[DeadLetter], Sequence[Heap], Mapping[str, int]]:
+            page = tx.dead_letters.headings(which, limit=LETTERS_SHOWN + 1, after=before)
+            return page, tx.dead_letters.heaps(), tx.replays.waiting()
+
+        letters, heaps, replays = await self._house.store.read(shown)
+        last = letters[LETTERS_SHOWN - 1] if len(letters) > LETTERS_SHOWN else None
+        return self._page(
+            request,
+            "dead-letters.html",
+            letters=letters[:LETTERS_SHOWN],
+            older=cursor(last.at, last.id) if last else None,
+            stage=stage,
+            set_aside={heap.stage: heap.count for heap in heaps},
+            replays=replays,
+            may_change=caller_of(request).may(Scope.OPERATE),
+        )
+
+    async def replay(self, request: Request) -> Response:
+        """Replay a dead letter by its button."""
+        require(request, Scope.OPERATE)
+        await replay_by(request, self._house, request.path_params["id"])
+        return RedirectResponse("/dead-letters", status_code=303)
+
+    async def drop(self, request: Request) -> Response:
+        """Drop a dead letter by its button."""
+        require(request, Scope.OPERATE)
+        await drop_by(request, self._house, request.path_params["id"])
+        return RedirectResponse("/dead-letters", status_code=303)
+
     async def style(self, _request: Request) -> Response:
         """Return the one style sheet."""
         return FileResponse(
@@ -138,6 +181,16 @@ class Pages:
         response = HTMLResponse(html)
         self._csrf.give(response, cookie)
         return response
+
+
+def _sign_in_first(request: Request) -> Response | None:
+    """Return where to send a caller who may not read yet; one who is known and may not is refused."""
+    caller = caller_of(request)
+    if caller.may(Scope.READ):
+        return None
+    if caller.is_known:
+        require(request, Scope.READ)
+    return RedirectResponse("/sign-in?next=" + quote(request.url.path), status_code=303)
 
 
 def _shown(tx: Tx) -> tuple[list[Alert], list[FeedRow]]:

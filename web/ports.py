@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from tocsin.clock import Clock
@@ -11,10 +12,9 @@ from tocsin.store.port import Store
 from web.settings import WebSettings
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tocsin.errors import Problem
     from tocsin.store.archive import Kept
+    from tocsin.store.dead_letters import Which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +41,66 @@ class Health(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What `/api/status` and the gauges tell; `lag` is records by "group topic", `store_bytes` bytes by part."""
+    """What `/api/status` and the gauges tell.
+
+    `lag` is records by "group topic", `store_bytes` bytes by part; `dead_letters` are counted by the stage that set
+    them aside, `replays` by the group that has them before it.
+    """
 
     version: str
     rules: str = ""
     lag: Mapping[str, int] = field(default_factory=dict)
     store_bytes: Mapping[str, int] = field(default_factory=dict)
+    dead_letters: Mapping[str, int] = field(default_factory=dict)
+    replays: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What became of one dead letter. `id` is None when there is none; `obstacle` says why nothing was done to it."""
+
+    id: str | None = None
+    stage: str = ""
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """What became of many: `done`, `left` with the reasons of the first of them, and where to go on."""
+
+    done: int
+    left: int = 0
+    refused: Sequence[tuple[str, str]] = ()
+    after: tuple[datetime, str] | None = None
+
+
+class Letters(Protocol):
+    """What people may do with dead letters. Each act and its entry in the audit are one transaction."""
+
+    async def replay(self, id: str, *, actor: str) -> Decision:  # noqa: A002  the domain's own word
+        """Have one letter taken up again by whoever set it aside; the beginning of its id will do."""
+        ...
+
+    async def drop(self, id: str, *, actor: str) -> Decision:  # noqa: A002  the domain's own word
+        """Forget one letter for good; the beginning of its id will do."""
+        ...
+
+    async def replay_many(self, which: Which, *, actor: str, after: tuple[datetime, str] | None = None) -> Handled:
+        """Have a part of *which* taken up again, the oldest first; *after* is where the part before ended."""
+        ...
+
+    async def drop_many(self, which: Which, *, actor: str, after: tuple[datetime, str] | None = None) -> Handled:
+        """Forget a part of *which* for good; *after* is where the part before ended."""
+        ...
 
 
 class Actions(Protocol):
     """What a caller may have the service do."""
+
+    @property
+    def letters(self) -> Letters:
+        """The desk for dead letters."""
+        ...
 
     def feed_problems(self, feed: Mapping[str, object]) -> Sequence[str]:
         """Return what keeps *feed*, in the words of `feeds.yaml`, from being polled; empty when nothing does."""

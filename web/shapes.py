@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tocsin.quantities import Duration
 from tocsin.records import Alert, Article, IncidentState, Severity, Tier
@@ -112,6 +112,33 @@ class DeadLetterPage(Page[DeadLetterAnswer]):
     total: int
 
 
+class ReplayAnswer(Answer):
+    """A dead letter was given back; the stage takes it up as soon as it can."""
+
+    id: str
+    stage: str
+
+
+class RefusedLetter(Answer):
+    """A dead letter to which nothing was done, and why."""
+
+    id: str
+    reason: str
+
+
+class HandledAnswer(Answer):
+    """What became of many dead letters.
+
+    `done` of them are gone, `left` are still there, `refused` are the first of those with the reason. Many take
+    several requests: `next` goes into `after` of the following one; null when there are no more.
+    """
+
+    done: int
+    left: int
+    refused: list[RefusedLetter]
+    next: str | None = None
+
+
 class ChangeAnswer(Answer):
     """A standing change that somebody made by web or command line."""
 
@@ -143,7 +170,10 @@ class StageAnswer(Answer):
 
 
 class StatusAnswer(Answer):
-    """Whether all is well, and the numbers that say so."""
+    """Whether all is well, and the numbers that say so.
+
+    `dead_letters` counts all of them, `set_aside` by the stage that could not work on them; `replays` waits, by group.
+    """
 
     ready: bool
     unready: list[str]
@@ -154,6 +184,8 @@ class StatusAnswer(Answer):
     lag: dict[str, int]
     store_bytes: dict[str, int]
     dead_letters: int
+    set_aside: dict[str, int]
+    replays: dict[str, int]
 
 
 class ReloadAnswer(Answer):
@@ -194,6 +226,26 @@ class FeedToAdd(Asked):
         if not url.isprintable() or " " in url or "$" + "{" in url:
             raise ValueError("a web address holds no spaces, control characters or ${…}")
         return url
+
+
+class Meant(Asked):
+    """Which dead letters are meant: `all`, or those that everything else given here holds for.
+
+    `until` keeps those out that nobody has seen yet. `after` is the `next` of the answer before.
+    """
+
+    all: bool = False
+    stage: Annotated[str, Field(max_length=200)] | None = None
+    topic: Annotated[str, Field(max_length=200)] | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    after: Annotated[str, Field(max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Meant:
+        if not self.all and (self.stage, self.topic, self.since) == (None, None, None):
+            raise ValueError("say which: a stage, a topic, since when, or all")
+        return self
 
 
 class Pause(Asked):

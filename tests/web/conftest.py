@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tocsin.clock import SystemClock
+from tocsin.dead_letters import Desk
 from tocsin.errors import Problem
 from tocsin.store.archive import FileArchive
 from tocsin.store.sqlite import SqliteStore
@@ -44,6 +45,12 @@ class Service:
     reasons: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     reloads: int = 0
+    store: SqliteStore | None = None
+
+    @property
+    def letters(self) -> Desk:
+        assert self.store is not None
+        return Desk(store=self.store, clock=SystemClock(), receivers=lambda: {"desk"})
 
     def stages(self) -> Sequence[StageStatus]:
         return (StageStatus(name="poller", running=True, restarts=1, trouble="<b>boom</b>"),)
@@ -62,7 +69,14 @@ class Service:
         return {"query": query, "first_no": "no feed has it"}
 
     async def measure(self) -> Measured:
-        return Measured(version="0", lag={"detectors articles.v1": 7}, store_bytes={"stream": 4096})
+        assert self.store is not None
+        heaps = await self.store.read(lambda tx: tx.dead_letters.heaps())
+        return Measured(
+            version="0",
+            lag={"detectors articles.v1": 7},
+            store_bytes={"stream": 4096},
+            dead_letters={heap.stage: heap.count for heap in heaps},
+        )
 
 
 @dataclass
@@ -103,6 +117,7 @@ def serve(tmp_path: Path) -> Serve:
             a_store(tmp_path) as store,
             aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client,
         ):
+            service.store = store
             app = create_app(
                 store=store, archive=archive, health=service, settings=lambda: web, actions=service, clock=SystemClock()
             )

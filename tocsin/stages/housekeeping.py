@@ -15,6 +15,8 @@ import structlog
 
 from tocsin import metrics
 from tocsin.errors import StoreUnavailable
+from tocsin.store.dead_letters import surplus
+from tocsin.stream.dead_letters import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +52,8 @@ async def keep_house(
         try:
             await _trim_stream(store, clock, readers)
             before = clock.now() - keep()
-            for forget in (_forget_articles, _forget_incidents, _forget_deliveries, _forget_audit):
+            await _shed_letters(store, clock)
+            for forget in (_forget_letters, _forget_articles, _forget_incidents, _forget_deliveries, _forget_audit):
                 while await store.write(partial(forget, before=before)):
                     await clock.sleep(0)
             for (group, topic), behind in (await store.read(lambda tx: tx.topics.lag())).items():
@@ -81,6 +84,31 @@ async def _trim_stream(store: Store, clock: Clock, readers: Mapping[str, Sequenc
 
 def _trim(tx: Tx, *, topic: str, groups: Sequence[str], now: datetime) -> int:
     return tx.topics.trim(topic, groups=groups, now=now, keep=STREAM_KEPT, most=TRIMMED_AT_ONCE)
+
+
+async def _shed_letters(store: Store, clock: Clock) -> None:
+    """Keep a flood of poison from filling the store: the oldest dead letters of the largest heaps go."""
+    for stage, count in surplus(await store.read(lambda tx: tx.dead_letters.heaps())).items():
+        gone = 0
+        while gone < count:
+            step = partial(_shed, stage=stage, most=min(TRIMMED_AT_ONCE, count - gone))
+            some = await store.write(step)
+            if not some:
+                break
+            gone += some
+            await clock.sleep(0)
+        metrics.DEAD_LETTERS_SHED.labels(stage=stage).inc(gone)
+        log.error("dead letters shed", stage=stage, count=gone)
+    show(*await store.read(lambda tx: (tx.dead_letters.heaps(), tx.replays.waiting())))
+
+
+def _shed(tx: Tx, *, stage: str, most: int) -> int:
+    return tx.dead_letters.shed(stage, most=most)
+
+
+def _forget_letters(tx: Tx, *, before: datetime) -> int:
+    most = TRIMMED_AT_ONCE
+    return tx.dead_letters.forget(before=before, most=most) + tx.replays.forget(before=before, most=most)
 
 
 def _forget_articles(tx: Tx, *, before: datetime) -> int:

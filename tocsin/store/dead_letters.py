@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
+MOST: Final = 100_000  # letters in all
+MOST_BYTES: Final = 500_000_000  # of their values; the stream and all state have eight thousand million
+SHORTEST_BEGINNING: Final = 6  # of an id that is to be found by it
 KEPT_BYTES: Final = 1_000_000  # of one value; what is longer is kept to be looked at, not to be replayed
 
 dead_letters = Table(
@@ -94,6 +97,31 @@ class Heap:
     size: int
 
 
+def surplus(heaps: Sequence[Heap], *, most: int = MOST, most_bytes: int = MOST_BYTES) -> Mapping[str, int]:
+    """Return by stage how many of its oldest must go, so that no flood of poison fills the store.
+
+    The largest heaps give: a stage that sets aside little keeps all of it beside one that sets aside everything.
+    """
+    by_count = _fair_shares({heap.stage: heap.count for heap in heaps}, most)
+    by_size = _fair_shares({heap.stage: heap.size for heap in heaps}, most_bytes)
+    kept = {
+        heap.stage: min(
+            by_count[heap.stage], heap.count * by_size[heap.stage] // heap.size if heap.size else heap.count
+        )
+        for heap in heaps
+    }
+    return {heap.stage: heap.count - kept[heap.stage] for heap in heaps if kept[heap.stage] < heap.count}
+
+
+def _fair_shares(amounts: Mapping[str, int], most: int) -> Mapping[str, int]:
+    """Share *most* among those who want *amounts*; what the modest leave goes to the others."""
+    shares = {}
+    for place, (stage, amount) in enumerate(sorted(amounts.items(), key=lambda item: item[1])):
+        shares[stage] = min(amount, most // (len(amounts) - place))
+        most -= shares[stage]
+    return shares
+
+
 class DeadLetterRepository:
     """Dead letters, the newest first."""
 
@@ -136,11 +164,14 @@ class DeadLetterRepository:
         row = self._conn.execute(select(*_WITH_VALUE).where(dead_letters.c.id == id)).one_or_none()
         return None if row is None else _letter(row._asdict())
 
-    def beginning(self, start: str, *, limit: int = 2) -> Sequence[str]:
-        """Return the ids that begin with *start*."""
+    def find(self, start: str) -> DeadLetter | None:
+        """Return the one with that id, or the only one whose id begins so."""
+        letter = self.get(start)
+        if letter is not None or len(start) < SHORTEST_BEGINNING:
+            return letter
         c = dead_letters.c
-        query = select(c.id).where(c.id.startswith(start, autoescape=True)).order_by(c.id).limit(limit)
-        return self._conn.execute(query).scalars().all()
+        ids = self._conn.execute(select(c.id).where(c.id.startswith(start, autoescape=True)).limit(2)).scalars().all()
+        return self.get(ids[0]) if len(ids) == 1 else None
 
     def remove(self, id: str) -> bool:  # noqa: A002 — the domain's own word
         """Forget one; False when there is none of that id."""

@@ -13,8 +13,10 @@ from tocsin.stream.codec import encode
 from tocsin.stream.port import DEAD_LETTERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from tocsin.store.dead_letters import Heap
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
 
@@ -72,6 +74,12 @@ def reason_and_traceback(error: Exception) -> tuple[str, str]:
         return str(error) or repr(error), ""
     what = "".join(traceback.format_exception_only(error)).strip()
     return what, "".join(traceback.format_exception(error))
+
+
+def show(heaps: Sequence[Heap], waiting: Mapping[str, int]) -> None:
+    """Set the gauges of what lies here and what waits to be replayed; a stage that has none any more shows 0."""
+    metrics.set_all(metrics.DEAD_LETTERS_KEPT, "stage", {heap.stage: heap.count for heap in heaps})
+    metrics.set_all(metrics.REPLAYS_WAITING, "group", waiting)
 
 
 def _tell(tx: Tx, letter: DeadLetter) -> None:
