@@ -3,7 +3,8 @@
     ingest ──articles.v1──▶ detectors ──readings.v1──▶ incidents ──alerts.v1──▶ notifier ──▶ one lane a receiver
 
 Every stage runs under one supervisor and holds its state in the store. What the operator may change while it runs is
-asked for anew each time it is used (`Service.settings`), so that a reload needs no restart and drops nothing.
+asked for anew each time it is used (`Service.settings`), so that a reload needs no restart and drops nothing. Where
+state and stream are, and who may do alone what only one process may do, is the foundation's business.
 """
 
 from __future__ import annotations
@@ -26,13 +27,11 @@ from tocsin.actions import Actions, Board
 from tocsin.clock import Clock, SystemClock
 from tocsin.consumer import Work, consume, run_timers
 from tocsin.errors import SettingsInvalid, Stop
+from tocsin.foundation import Foundation, laid
 from tocsin.records import Article, Source
-from tocsin.stages import archiving, detecting
+from tocsin.stages import WORK, archiving, detecting
 from tocsin.stages.housekeeping import keep_house
-from tocsin.store.archive import FileArchive
-from tocsin.store.sqlite import SqliteStore
 from tocsin.stream.codec import encode
-from tocsin.stream.embedded import EmbeddedStream
 from tocsin.stream.port import ALERTS, ARTICLES, READINGS, TOPICS
 from tocsin.supervisor import Backoff, Health, Stage, Supervisor
 from tocsin.workers import Pool
@@ -40,15 +39,15 @@ from web.app import create_app
 from web.server import run as serve_web
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from starlette.applications import Starlette
 
     from ingest.settings import Feed
-    from notifier.lanes import Lane
     from tocsin.consumer import Unit
     from tocsin.errors import Problem
     from tocsin.settings import Settings
+    from tocsin.store.port import Store
     from tocsin.store.timers import Timer
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
@@ -56,8 +55,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-STORE_FILE: Final = "tocsin.db"
-STORE_QUOTA_BYTES: Final = 8_000_000_000  # of the stream and state; the archive has its own (`keep.size`)
 CHILD_MEMORY_BYTES: Final = 1_000_000_000
 # Who reads what; a record is trimmed only when all of its topic's groups have passed it.
 READERS: Final = {
@@ -76,31 +73,36 @@ async def run(
     reload_asked: asyncio.Event,
     health: Health,
     stage_drain_s: float,
+    work: Collection[str] = WORK,
 ) -> None:
     """Run the service until cancelled; then every stage has *stage_drain_s* to end.
 
     Whoever cancels tells *health* first (`drain`), so that no more work is sent here meanwhile. *load* reads the files
-    again; it is called when *reload_asked* is set, and by the web.
+    again; it is called when *reload_asked* is set, and by the web. The web is served whatever part of the *work* this
+    process does.
 
     Raises:
         Stop: something that no restart of a stage can mend.
     """
     clock = SystemClock()
-    store = SqliteStore(settings.data_dir / STORE_FILE, clock=clock, quota_bytes=STORE_QUOTA_BYTES)
-    await store.open()
-    try:
+    async with laid(settings, clock=clock) as foundation:
         pool = Pool(
-            size=settings.tocsin.workers,
+            size=settings.tocsin.workers if {"ingest", "detectors"} & set(work) else 1,
             memory_limit_bytes=CHILD_MEMORY_BYTES,
             preload=(*detecting.PRELOAD, "ingest.intake", "tocsin.cli"),
         )
         async with pool:
             service = Service(
-                settings, load=load, store=store, pool=pool, health=health, clock=clock, stage_drain_s=stage_drain_s
+                settings,
+                load=load,
+                foundation=foundation,
+                pool=pool,
+                health=health,
+                clock=clock,
+                stage_drain_s=stage_drain_s,
+                work=work,
             )
             await service.run(reload_asked)
-    finally:
-        await store.close()
 
 
 class Service:
@@ -111,23 +113,26 @@ class Service:
         settings: Settings,
         *,
         load: Callable[[], Settings],
-        store: SqliteStore,
+        foundation: Foundation,
         pool: Pool,
         health: Health,
         clock: Clock,
         stage_drain_s: float,
+        work: Collection[str] = WORK,
     ) -> None:
         self.settings = settings
         self._load = load
-        self._store = store
+        self._foundation = foundation
+        self._store = foundation.store
+        self._stream = foundation.stream
+        self._archive = foundation.archive
         self._pool = pool
         self._clock = clock
-        self._stream = EmbeddedStream(store)
-        self._archive = FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
+        self._work = frozenset(work)
         self._health = health
         self._supervisor = Supervisor(restart=RESTART, health=self._health, clock=clock, drain_s=stage_drain_s)
         self._dispatcher = Dispatcher(settings.notifier, clock=clock)
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: set[str] = set()
         self._reloading = asyncio.Lock()
         self._web_moved = asyncio.Event()
 
@@ -135,9 +140,10 @@ class Service:
         """Run every stage until cancelled."""
         for stage in self._stages():
             self._supervisor.add(stage)
-        for name, lane in self._new_lanes(self.settings).items():
-            self._lanes[name] = lane
-            self._supervisor.add(Stage(name=f"lane {name}", run=lane.run))
+        if "notifier" in self._work:
+            for name, lane in self._new_lanes(self.settings).items():
+                self._lanes.add(name)
+                self._supervisor.add(lane)
         self._supervisor.add(Stage(name="reload", run=partial(self._reload_when_asked, reload_asked)))
         await self._supervisor.run()
 
@@ -151,6 +157,7 @@ class Service:
             stream=self._stream,
             archive=self._archive,
             pool=self._pool,
+            clock=self._clock,
         )
         app = create_app(
             store=self._store,
@@ -160,20 +167,45 @@ class Service:
             actions=actions,
             clock=self._clock,
         )
+        parts: Mapping[str, Callable[[], Sequence[Stage]]] = {
+            "ingest": self._ingest,
+            "detectors": self._detectors,
+            "incidents": self._incidents,
+            "notifier": self._notifier,
+            "archive": self._archiving,
+        }
         return (
             Stage(name="web", run=partial(self._serve, app)),
-            Stage(name="ingest", run=self._poll),
-            Stage(name="detectors", run=self._detect),
-            self._consuming("incidents", incidents_stage.GROUP, READINGS, self._track),
-            self._timing("incidents timers", incidents_stage.GROUP, self._grow_older),
-            self._consuming("notifier", dispatch.ROOM, ALERTS, self._dispatch),
-            self._timing("notifier timers", dispatch.ROOM, self._release),
-            *(
-                self._consuming(f"archive {topic}", archiving.GROUP, topic, archiving.archiving(self._archive))
-                for topic in TOPICS
-            ),
-            Stage(name="housekeeping", run=self._keep_house),
+            *(Stage(name=name, run=run) for name, run in self._foundation.background.items()),
+            *(stage for name in WORK if name in self._work for stage in parts[name]()),
+            self._held("housekeeping", "housekeeping", self._keep_house),
         )
+
+    def _ingest(self) -> Sequence[Stage]:
+        return (Stage(name="ingest", run=self._poll),)
+
+    def _detectors(self) -> Sequence[Stage]:
+        return (Stage(name="detectors", run=self._detect),)
+
+    def _incidents(self) -> Sequence[Stage]:
+        room = incidents_stage.GROUP
+        return (
+            self._consuming("incidents", room, READINGS, self._track, alone=room),
+            self._timing("incidents timers", room, self._grow_older),
+        )
+
+    def _notifier(self) -> Sequence[Stage]:
+        room = dispatch.ROOM
+        return (
+            self._consuming("notifier", room, ALERTS, self._dispatch, alone=room),
+            self._timing("notifier timers", room, self._release),
+        )
+
+    def _archiving(self) -> Sequence[Stage]:
+        work = archiving.archiving(self._archive)
+        return [
+            self._consuming(f"archive {topic}", archiving.GROUP, topic, work, alone=archiving.GROUP) for topic in TOPICS
+        ]
 
     async def _serve(self, app: Starlette) -> None:
         """Serve where the settings say; where that cannot be any more after a reload, serve where we did before."""
@@ -217,7 +249,7 @@ class Service:
     async def _detect(self) -> None:
         await self._warm()
         work = detecting.detecting(self._pool, lambda: self.settings.detectors)
-        await self._consuming("detectors", detecting.GROUP, ARTICLES, work).run()
+        await self._consume("detectors", detecting.GROUP, ARTICLES, work, self._store, shared=True)
 
     async def _warm(self) -> None:
         """Have every child compile the rules before the first article is blamed for being slow."""
@@ -237,44 +269,64 @@ class Service:
     def _release(self, tx: Tx, timer: Timer) -> None:
         self._dispatcher.on_timer(tx, timer)
 
-    async def _keep_house(self) -> None:
+    async def _keep_house(self, store: Store) -> None:
         await keep_house(
-            store=self._store,
+            store=store,
             archive=self._archive,
             clock=self._clock,
             keep=lambda: timedelta(days=self.settings.tocsin.keep.days),
             readers=READERS,
         )
 
-    def _consuming(self, name: str, group: str, topic: str, work: Work) -> Stage:
-        beat = partial(self._health.beat, name)
-        run = partial(
-            consume,
+    def _held(
+        self, name: str, right: str, run: Callable[[Store], Awaitable[None]], *, silent_after: timedelta | None = None
+    ) -> Stage:
+        """Return a stage that runs where the *right* is held, and waits everywhere else."""
+        alone = self._foundation.alone(right)
+        return Stage(name=name, run=partial(alone.while_held, run), silent_after=silent_after)
+
+    def _consuming(self, name: str, group: str, topic: str, work: Work, *, alone: str) -> Stage:
+        run = partial(self._consume, name, group, topic, work)
+        return self._held(name, alone, run, silent_after=SILENT_AFTER)
+
+    async def _consume(
+        self, name: str, group: str, topic: str, work: Work, store: Store, *, shared: bool = False
+    ) -> None:
+        await consume(
             stream=self._stream,
-            store=self._store,
+            store=store,
             clock=self._clock,
             group=group,
             topic=topic,
             work=work,
-            beat=beat,
+            beat=partial(self._health.beat, name),
+            shared=shared,
+            once=self._foundation.repeats and not shared,
         )
-        return Stage(name=name, run=run, silent_after=SILENT_AFTER)
 
     def _timing(self, name: str, room: str, handle: Callable[[Tx, Timer], None]) -> Stage:
-        beat = partial(self._health.beat, name)
-        run = partial(run_timers, store=self._store, clock=self._clock, room=room, handle=handle, beat=beat)
-        return Stage(name=name, run=run, silent_after=SILENT_AFTER)
+        async def run(store: Store) -> None:
+            beat = partial(self._health.beat, name)
+            await run_timers(store=store, clock=self._clock, room=room, handle=handle, beat=beat)
 
-    def _new_lanes(self, settings: Settings) -> dict[str, Lane]:
-        return dict(
-            lanes(
+        return self._held(name, room, run, silent_after=SILENT_AFTER)
+
+    def _new_lanes(self, settings: Settings) -> dict[str, Stage]:
+        """Return one stage for each receiver, by its name."""
+        return {name: self._lane(name, settings) for name in settings.notifier.receivers}
+
+    def _lane(self, name: str, settings: Settings) -> Stage:
+        async def run(store: Store) -> None:
+            made = lanes(
                 settings.notifier,
-                store=self._store,
+                store=store,
                 clock=self._clock,
                 data_dir=settings.data_dir,
                 zone=zoneinfo.ZoneInfo(settings.tocsin.timezone),
             )
-        )
+            await made[name].run()
+
+        return self._held(f"lane {name}", dispatch.ROOM, run)
 
     # ------------------------------------------------------------------------------------------------ reloading
 
@@ -301,10 +353,12 @@ class Service:
             self._archive.size = new.tocsin.keep.size
             if old.tocsin.workers != new.tocsin.workers:
                 log.warning("restart needed", setting="tocsin.workers", running=old.tocsin.workers)
-            await self._change_lanes(old, new)
-            if old.tocsin.polling != new.tocsin.polling:
+            if "notifier" in self._work:
+                await self._change_lanes(old, new)
+            if "ingest" in self._work and old.tocsin.polling != new.tocsin.polling:
                 await self._supervisor.remove("ingest")
-                self._supervisor.add(Stage(name="ingest", run=self._poll))
+                for stage in self._ingest():
+                    self._supervisor.add(stage)
             else:
                 await self._store.write(lambda tx: tx.wake(sources.CHANGED))
             if _doors(old.tocsin.web) != _doors(new.tocsin.web):
@@ -330,12 +384,13 @@ class Service:
             for name in changed:
                 tasks.create_task(self._change_lane(name, fresh.get(name)), name=f"change of lane {name}")
 
-    async def _change_lane(self, name: str, fresh: Lane | None) -> None:
-        if self._lanes.pop(name, None) is not None:
+    async def _change_lane(self, name: str, fresh: Stage | None) -> None:
+        if name in self._lanes:
+            self._lanes.discard(name)
             await self._supervisor.remove(f"lane {name}")
         if fresh is not None:
-            self._lanes[name] = fresh
-            self._supervisor.add(Stage(name=f"lane {name}", run=fresh.run))
+            self._lanes.add(name)
+            self._supervisor.add(fresh)
 
 
 def _doors(web: WebSettings) -> tuple[object, ...]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import zoneinfo
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from detectors.engine import DetectorsConfig
 from detectors.lexicon import Lexicon
@@ -26,7 +26,9 @@ from tocsin.configfiles import RULES, ConfigFile, Read, read_files
 from tocsin.crosschecks import cross_checks
 from tocsin.errors import Problem, SettingsInvalid
 from tocsin.mistakes import did_you_mean
-from tocsin.quantities import kind
+from tocsin.quantities import Wrong, kind
+from tocsin.store.settings import PostgresqlSettings
+from tocsin.stream.settings import KafkaSettings
 from tocsin.yamlfile import Outside, Path_, Placed, Size, validate
 from web.settings import WebSettings
 
@@ -68,12 +70,6 @@ def _near_timezone(name: str) -> str:
     return f", did you mean {found!r}?" if found else did_you_mean(name, zones)
 
 
-def _embedded(mode: object) -> object:
-    if mode != "embedded":
-        raise ValueError("this version runs in mode 'embedded' only")
-    return mode
-
-
 def _cores_but_one() -> int:
     """Leave one core to the parent, which polls, stores and sends."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -95,11 +91,22 @@ class TocsinSettings(BaseModel):
     model_config = _CLOSED
 
     timezone: Annotated[str, BeforeValidator(_timezone)] = "UTC"
-    mode: Annotated[str, AfterValidator(_embedded)] = "embedded"
+    mode: Literal["embedded", "cluster"] = "embedded"
+    kafka: KafkaSettings | None = None
+    postgresql: PostgresqlSettings | None = None
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=_cores_but_one)
     keep: KeepSettings = KeepSettings()
     web: WebSettings = WebSettings()
     polling: PollingSettings = PollingSettings()
+
+    @model_validator(mode="after")
+    def _is_one_mode_or_the_other(self) -> Self:
+        for name, part in (("kafka", self.kafka), ("postgresql", self.postgresql)):
+            if self.mode == "cluster" and part is None:
+                raise Wrong(f"mode cluster needs {name}: see docs/cluster.md", "mode")
+            if self.mode == "embedded" and part is not None:
+                raise Wrong(f"{name} belongs to mode: cluster, and this is mode: embedded", name)
+        return self
 
 
 # ------------------------------------------------------------------------------------------------------- everything
@@ -117,6 +124,15 @@ class Settings:
     data_dir: Path
     files: tuple[ConfigFile, ...] = field(repr=False)
     version: str
+
+    def listening_on(self, listen: str) -> Settings:
+        """Return the same settings with the web on *listen*; raises SettingsInvalid when it may not be there."""
+        try:
+            web = WebSettings.model_validate({**dict(self.tocsin.web), "listen": listen})
+        except ValidationError as error:
+            told = error.errors(include_input=False, include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise SettingsInvalid([Problem(file="--listen", line=1, column=1, message=told)]) from error
+        return replace(self, tocsin=self.tocsin.model_copy(update={"web": web}))
 
     def secrets(self) -> tuple[str, ...]:
         """Return the value of every secret, for those who must never show one."""

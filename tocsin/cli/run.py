@@ -13,9 +13,12 @@ import typer
 import uvloop
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, settings_of
+from tocsin.errors import Stop
+from tocsin.mistakes import did_you_mean
+from tocsin.stages import WORK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import FrameType
 
     from tocsin.settings import Settings
@@ -23,18 +26,33 @@ if TYPE_CHECKING:
 STAGE_DRAIN_S: Final = 6.0  # of the ten seconds that a service manager is promised; the rest closes store and children
 LAST_RESORT_S: Final = 9.5
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+WEB: Final = "web"  # which every process serves; alone it means: nothing else
 
 
 def run(
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STAGE]...",
+            help="What of the work this process does, in mode cluster: ingest, detectors, incidents, notifier, archive,"
+            " or only web.",
+            show_default="all",
+        ),
+    ] = None,
     *,
     config: ConfigOption = None,
     data: DataOption = DATA,
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT", help="Where the web is served, instead of web.listen."),
+    ] = None,
     level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     SIGTERM drains within ten seconds and exits 0. SIGHUP reads the configuration again; a wrong one changes nothing
-    and is told in the log.
+    and is told in the log. In mode cluster any number of processes share the work, each with a data directory and an
+    address of its own; every one serves the web.
     """
     reload_asked = asyncio.Event()
     for number in STOPPING:
@@ -49,17 +67,34 @@ def run(
     def load() -> Settings:
         loaded = settings_of(config, folder)
         logs.hide(loaded.secrets())
-        return loaded
+        return loaded if listen is None else loaded.listening_on(listen)
 
     settings = load()
+    work = _work(stages, settings)
     with held(folder):
         typer.echo(f"tocsin: state in {folder}, rules {settings.detectors.version[:12]}", err=True)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(settings, load, reload_asked))
+                runner.run(_serve(settings, load, reload_asked, work))
         finally:
             for number in (*STOPPING, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _work(stages: list[str] | None, settings: Settings) -> Collection[str]:
+    """Return what of the work this process does.
+
+    Raises:
+        Stop: there is no such stage, or this mode cannot be shared out.
+    """
+    if not stages:
+        return WORK
+    for name in stages:
+        if name not in {*WORK, WEB}:
+            raise Stop(f"there is no stage {name!r}{did_you_mean(name, (*WORK, WEB))}: {', '.join((*WORK, WEB))}")
+    if settings.tocsin.mode == "embedded":
+        raise Stop("mode embedded is one process that does everything: name no stage, or set mode: cluster")
+    return frozenset(stages) - {WEB}
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -67,14 +102,18 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-async def _serve(settings: Settings, load: Callable[[], Settings], reload_asked: asyncio.Event) -> None:
+async def _serve(
+    settings: Settings, load: Callable[[], Settings], reload_asked: asyncio.Event, work: Collection[str]
+) -> None:
     from tocsin.app import run as serve
     from tocsin.clock import SystemClock
     from tocsin.health import Health
 
     loop = asyncio.get_running_loop()
     health = Health(SystemClock())
-    running = serve(settings, load=load, reload_asked=reload_asked, health=health, stage_drain_s=STAGE_DRAIN_S)
+    running = serve(
+        settings, load=load, reload_asked=reload_asked, health=health, stage_drain_s=STAGE_DRAIN_S, work=work
+    )
     service = asyncio.ensure_future(running)
     stopping = False
 

@@ -1,1 +1,5 @@
 """Stages that stand between rooms: detecting, archiving, housekeeping."""
+
+from typing import Final
+
+WORK: Final = ("ingest", "detectors", "incidents", "notifier", "archive")  # what a process may be asked to do

@@ -9,9 +9,10 @@ from typing_extensions import override
 from tests.faults.harness import write_config
 from tocsin.app import Service
 from tocsin.clock import SystemClock
+from tocsin.foundation import laid
 from tocsin.health import Health
 from tocsin.settings import load_settings
-from tocsin.testing import a_store
+from tocsin.supervisor import Stage
 from tocsin.workers import Pool
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Lanes(Service):
 
     @override
     def _new_lanes(self, settings: Settings) -> Any:
-        return {name: Lane(name, self.starts) for name in settings.notifier.receivers}
+        return {
+            name: Stage(name=f"lane {name}", run=Lane(name, self.starts).run) for name in settings.notifier.receivers
+        }
 
 
 async def test_a_receiver_that_hangs_keeps_no_other_waiting_in_a_reload(tmp_path: Path) -> None:
@@ -60,10 +63,17 @@ async def test_a_receiver_that_hangs_keeps_no_other_waiting_in_a_reload(tmp_path
     def load() -> Settings:
         return load_settings(config, data_dir=tmp_path)
 
-    async with a_store(tmp_path) as store:
-        pool = Pool(size=1, memory_limit_bytes=10**9)
-        clock = SystemClock()
-        service = Lanes(load(), load=load, store=store, pool=pool, health=Health(clock), clock=clock, stage_drain_s=5.0)
+    clock = SystemClock()
+    async with laid(load(), clock=clock) as foundation:
+        service = Lanes(
+            load(),
+            load=load,
+            foundation=foundation,
+            pool=Pool(size=1, memory_limit_bytes=10**9),
+            health=Health(clock),
+            clock=clock,
+            stage_drain_s=5.0,
+        )
         service.starts = []
         running = asyncio.ensure_future(service.run(asyncio.Event()))
         await asyncio.sleep(0.1)
