@@ -281,9 +281,10 @@ class SourceRef:
 class Fact:
     """What is currently known of one type in an incident, and what was known when it last rang.
 
-    `changed` says that this fact is why the alert rings. `was` and `was_certainty` are
-    None for a fact never told before. `quote` is the sentence that proves it, in `language`.
-    `claimed` is a higher figure that somebody gives less surely than `toll` is known.
+    `changed` says that this fact is why the alert rings. `country` is ISO alpha-2. `toll` belongs to deaths, `senders`
+    to foreign_troops, `kind` to government_dismissal. `was` and `was_certainty` are None for a fact never told before.
+    `claimed` is a higher figure that somebody gives less surely than `toll` is known. `disputed` says that somebody
+    denies it, `withdrawn` that it does not hold any more. `quote` is the sentence that proves it, in `language`.
     """
 
     type: str
@@ -308,9 +309,12 @@ class Fact:
 class Alert:
     """One step of an incident worth telling.
 
-    `revision` counts the incident's alerts from 1. `headline` is English; each receiver's frame may say
-    it anew from `facts`. `late` marks a happening seen too late to ring singly: it goes into the opening picture.
-    `sources` are independent owners, the weightiest first.
+    `id` names this step for good; `incident` is the same for all steps of one incident, and `revision` counts them
+    from 1. `severity` is the incident's, `certainty` that of the surest fact that changed. `types`, `countries` (ISO
+    alpha-2, where it happens first), `alliances` and `places` are those of all `facts`. `headline` is English; each
+    receiver's frame may say it anew from `facts`. `sources` are independent owners, the weightiest first; `urls` are
+    their articles. `seen_at` is our clock when the article that rings was seen. `late` marks a happening seen too
+    late to ring singly: it goes into the opening picture. `happening` is the cause as far as words show it.
     """
 
     id: str
