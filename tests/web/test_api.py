@@ -177,8 +177,10 @@ async def test_dead_letters_are_listed_and_shown(serve: Serve) -> None:
         one = await running.told("/api/dead-letters/letter-1", token=READER)
 
     assert [item["id"] for item in items] == ["letter-2", "letter-1", "letter-0"]
+    assert {item["value"] for item in items} == {None}
     assert one["reason"] == "overran its deadline"
     assert one["value"] == "\N{REPLACEMENT CHARACTER}{}"
+    assert (one["record"], one["size_bytes"], one["times"]) == (None, 3, 1)
 
 
 async def test_a_feed_is_added_paused_resumed_and_removed_and_the_audit_tells_who(serve: Serve) -> None:
