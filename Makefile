@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 
-.PHONY: help demo test check format lock bench clean
+.PHONY: help demo test chaos soak check format lock bench clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,6 +19,12 @@ demo: .venv/run.done  ## run the real service on a bundled story, with alerts in
 
 test: .venv/dev.done  ## run all tests
 	@$(BIN)/pytest $(TEST)
+
+chaos: .venv/dev.done  ## cause every fault for long: kills, full disks, flipped bytes; CHAOS_SEED=N repeats a run
+	@$(BIN)/pytest -m chaos -s $(TEST)
+
+soak: .venv/dev.done  ## run 30 minutes on 10,000 changing feeds and watch memory and descriptors
+	@$(BIN)/python -m bench.soak $(SOAK)
 
 check: .venv/dev.done  ## lint, types, import contracts, dead code, dependencies, shipped configuration
 	$(BIN)/ruff format --check .

@@ -53,6 +53,7 @@ class Service:
     data: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Process | None = None
+    launched_by: tuple[str, ...] = ("-m", "tocsin.cli")
 
     @property
     def log_file(self) -> Path:
@@ -78,7 +79,10 @@ class Service:
         """Start it; return at once."""
         assert self.process is None or self.process.returncode is not None
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        command = (sys.executable, "-m", "tocsin.cli", "run", "--config", str(self.config), "--data", str(self.data))
+        command = (
+            *(sys.executable, *self.launched_by),
+            *("run", "--config", str(self.config), "--data", str(self.data)),
+        )
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *command,
@@ -107,6 +111,16 @@ class Service:
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(limit_s):
             return await self.process.wait()
+
+    async def ended(self, limit_s: float) -> bool:
+        """Wait until the parent is gone; False when it is still there after *limit_s*."""
+        assert self.process is not None
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.process.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def restart(self, limit_s: float = READY_S) -> None:
         """`kill -9`, start, wait until ready."""

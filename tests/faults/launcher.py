@@ -1,0 +1,141 @@
+"""`tocsin …` that dies at a point which the test chooses, or whose wall clock jumps. The product knows nothing of it.
+
+    python -m tests.faults.launcher PLAN run --config … --data …
+
+PLAN is JSON. `{"die": POINT, "at": N}` ends the process by SIGKILL at the N-th time that it passes POINT (see
+`POINTS`). `{"clock": FILE}` adds the seconds that stand in FILE to every reading of the wall clock, and only to that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+# A commit has three borders: nothing of it stands, it stands and nobody knows, it stands and is counted. Then the two
+# places that are outside the transaction: the archive's file, and a receiver that has taken the message.
+POINTS: Final = (
+    "before commit",
+    "after commit",
+    "after count",
+    "before archive",
+    "after archive",
+    "before send",
+    "after send",
+)
+
+
+class _Death:
+    """SIGKILL at the N-th passing of one point."""
+
+    def __init__(self, point: str, at: int) -> None:
+        self._point = point
+        self._left = at
+
+    def passing(self, point: str) -> None:
+        if point == self._point:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die(point: str, at: int) -> None:
+    from sqlalchemy import event
+
+    from notifier.channels.file import JsonLines
+    from notifier.channels.slack_webhook import SlackWebhook
+    from tocsin.store import sqlite
+    from tocsin.store.archive import Archive
+    from tocsin.store.commit_counter import CommitCounter
+
+    death = _Death(point, at)
+    make_engine = sqlite._engine
+
+    @wraps(make_engine)
+    def engine_of(*arguments: Any, **named: Any) -> Any:
+        engine = make_engine(*arguments, **named)
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def before(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _m: bool) -> None:
+            if statement == "COMMIT":
+                death.passing("before commit")
+
+        @event.listens_for(engine, "after_cursor_execute")
+        def after(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _m: bool) -> None:
+            if statement == "COMMIT":
+                death.passing("after commit")
+
+        return engine
+
+    sqlite._engine = engine_of
+    _wrap(CommitCounter, "note", death, after="after count")
+    _wrap(Archive, "put", death, before="before archive", after="after archive")
+    for channel in (JsonLines, SlackWebhook):
+        _wrap_async(channel, "send", death, before="before send", after="after send")
+
+
+def _wrap(owner: type, name: str, death: _Death, *, before: str = "", after: str = "") -> None:
+    inner: Callable[..., Any] = getattr(owner, name)
+
+    @wraps(inner)
+    def outer(*arguments: Any, **named: Any) -> Any:
+        death.passing(before)
+        answer = inner(*arguments, **named)
+        death.passing(after)
+        return answer
+
+    setattr(owner, name, outer)
+
+
+def _wrap_async(owner: type, name: str, death: _Death, *, before: str, after: str) -> None:
+    inner: Callable[..., Awaitable[Any]] = getattr(owner, name)
+
+    @wraps(inner)
+    async def outer(*arguments: Any, **named: Any) -> Any:
+        death.passing(before)
+        answer = await inner(*arguments, **named)
+        death.passing(after)
+        return answer
+
+    setattr(owner, name, outer)
+
+
+def _bend_clock(file: Path) -> None:
+    from datetime import timedelta
+
+    from tocsin.clock import SystemClock
+
+    inner = SystemClock.now
+
+    def now(self: SystemClock) -> datetime:
+        try:
+            offset_s = float(file.read_text("utf-8") or 0)
+        except FileNotFoundError:
+            offset_s = 0.0
+        return inner(self) + timedelta(seconds=offset_s)
+
+    SystemClock.now = now  # type: ignore[method-assign]  # the very point
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prepare what the plan says and be `tocsin`."""
+    plan = json.loads(arguments[0])
+    if "die" in plan:
+        _die(plan["die"], plan["at"])
+    if "clock" in plan:
+        _bend_clock(Path(plan["clock"]))
+    from tocsin.cli import main as tocsin
+
+    tocsin(arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
