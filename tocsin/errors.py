@@ -6,6 +6,7 @@ TocsinError
 │   ├── DeliveryDeferred       a receiver could not take a message now
 │   ├── Fenced                 another worker has moved our cursor
 │   ├── JobUnprepared          no worker child can be made ready for a job
+│   ├── StreamUnavailable      no broker answers as it should
 │   └── StoreUnavailable       the store cannot take a write now
 │       └── StoreFull            its quota or its disk is used up
 ├── SetAside                 goes to the dead letters
@@ -14,9 +15,10 @@ TocsinError
 │   ├── RecordUnreadable       a record whose checksum or schema is wrong
 │   └── JobFailed              a worker child failed on one record
 └── Stop                     ends the process with exit code 2
-├── SettingsInvalid        a file that an operator wrote is wrong
-├── AlreadyRunning         another process holds the data directory
-└── StoreDamaged           the database file cannot be trusted
+    ├── SettingsInvalid        a file that an operator wrote is wrong
+    ├── AlreadyRunning         another process holds the data directory
+    ├── TopicsWrong            topics on the brokers are not as they must be
+    └── StoreDamaged           the database file cannot be trusted
 """
 
 from __future__ import annotations
@@ -84,6 +86,10 @@ class JobUnprepared(TryLater):
     """No worker child can be made ready for a job (its rules do not compile, say), so no record can be judged."""
 
 
+class StreamUnavailable(TryLater):
+    """No broker answers as it should now; names the brokers and what each of them said."""
+
+
 class StoreUnavailable(TryLater):
     """The store cannot take a write now."""
 
@@ -132,6 +138,10 @@ class SettingsInvalid(Stop):
 
 class AlreadyRunning(Stop):
     """Another process holds the data directory."""
+
+
+class TopicsWrong(Stop):
+    """Topics on the brokers are not as they must be; the message says what is, what should be and what to run."""
 
 
 class StoreDamaged(Stop):

@@ -49,7 +49,31 @@ REPLAYS = Counter("tocsin_replays", "Replays by outcome: done, failed.", ["group
 REPLAYS_WAITING = Gauge("tocsin_replays_waiting", "Replays not yet worked on.", ["group"], registry=REGISTRY)
 STAGE_RESTARTS = Counter("tocsin_stage_restarts", "Crashed stages started again.", ["stage"], registry=REGISTRY)
 STAGE_UP = Gauge("tocsin_stage_up", "1 while a stage runs.", ["stage"], registry=REGISTRY)
+LEASES_HELD = Gauge("tocsin_leases_held", "Leases this process holds, by kind.", ["kind"], registry=REGISTRY)
+LEASE_TAKEOVERS = Counter(
+    "tocsin_lease_takeovers", "Leases taken after another process had let them run out.", ["kind"], registry=REGISTRY
+)
 LAG = Gauge("tocsin_consumer_lag_records", "Records not yet consumed.", ["group", "topic"], registry=REGISTRY)
+RECORDS_GONE = Counter(
+    "tocsin_records_gone",
+    "Records that the brokers forgot before they were read.",
+    ["group", "topic"],
+    registry=REGISTRY,
+)
+REBALANCES = Counter("tocsin_rebalances", "Partitions shared out anew.", ["group"], registry=REGISTRY)
+CONSUMER_REBUILDS = Counter(
+    "tocsin_consumer_rebuilds", "Consumers replaced because they were stuck.", ["group", "topic"], registry=REGISTRY
+)
+BROKERS_REACHABLE = Gauge("tocsin_brokers_reachable", "1 while a Kafka broker answers.", registry=REGISTRY)
+RELAY_PUBLISHED = Counter(
+    "tocsin_relay_published", "Records given to Kafka and acknowledged.", ["topic"], registry=REGISTRY
+)
+RELAY_OLDEST_SECONDS = Gauge(
+    "tocsin_relay_oldest_seconds", "Age of the record that waits longest for the relay.", registry=REGISTRY
+)
+RELAY_REBUILDS = Counter(
+    "tocsin_relay_rebuilds", "Producers replaced because they failed or were stuck.", registry=REGISTRY
+)
 CHILD_RESTARTS = Counter("tocsin_child_restarts", "Worker children replaced.", ["reason"], registry=REGISTRY)
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes on disk.", ["part"], registry=REGISTRY)
 STORE_COMMITS = Counter("tocsin_store_commits", "Commits of the writer.", registry=REGISTRY)

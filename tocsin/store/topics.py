@@ -148,6 +148,14 @@ class TopicRepository:
             return
         raise Fenced(f"group {group!r} on {topic!r}[{partition}]: the cursor does not stand at {expect}")
 
+    def cursors(self) -> dict[tuple[str, str], dict[int, int]]:
+        """Return, for each (group, topic), where its cursor stands in each partition."""
+        found: dict[tuple[str, str], dict[int, int]] = {}
+        columns = (cursors.c.consumer_group, cursors.c.topic, cursors.c.partition, cursors.c.position)
+        for group, topic, partition, position in self._conn.execute(select(*columns)):
+            found.setdefault((group, topic), {})[partition] = position
+        return found
+
     def attempt(self, group: str, topic: str, partition: int, *, position: int) -> int:
         """Note that the record at *position* is about to be worked on; return how often that was noted by now."""
         insert_ignore(

@@ -10,7 +10,9 @@ from tocsin.store.access import AccessRepository
 from tocsin.store.dead_letters import DeadLetterRepository
 from tocsin.store.incidents import IncidentRepository
 from tocsin.store.ingest import IngestRepository
+from tocsin.store.leases import LeaseRepository
 from tocsin.store.notifier import NotifierRepository
+from tocsin.store.outbox import OutboxRepository
 from tocsin.store.overlay import OverlayRepository
 from tocsin.store.relayed import WAKE, RelayedTopicRepository
 from tocsin.store.replays import ReplayRepository
@@ -78,6 +80,11 @@ class Tx:
             raise StoreFull("the store has used up its quota; no article is accepted until something is trimmed")
 
     @cached_property
+    def outbox(self) -> OutboxRepository:
+        """What waits for the relay; only where the stream is a broker."""
+        return OutboxRepository(self.conn)
+
+    @cached_property
     def timers(self) -> TimerRepository:
         """What must happen later."""
         return TimerRepository(self.conn, self.wake)
@@ -91,6 +98,11 @@ class Tx:
     def replays(self) -> ReplayRepository:
         """What was set aside and is to be worked on once more."""
         return ReplayRepository(self.conn, self.wake)
+
+    @cached_property
+    def leases(self) -> LeaseRepository:
+        """Who may do what only one may do."""
+        return LeaseRepository(self.conn, now=self._clock.now, wake=self.wake)
 
     @cached_property
     def overlay(self) -> OverlayRepository:

@@ -1,0 +1,78 @@
+"""What was put out and is not yet with the broker: `stream_records` that wait for the relay (PostgreSQL only)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import ARRAY, BigInteger, bindparam, delete, func, select
+
+from tocsin.store.topics import intact, records
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Connection
+
+_AMONG: Final = records.c.position == func.any(bindparam("positions", type_=ARRAY(BigInteger)))
+_SIZES: Final = (
+    select(records.c.position, func.length(records.c.value).label("size"))
+    .order_by(records.c.position)
+    .limit(bindparam("most", type_=BigInteger))
+)
+_CHOSEN: Final = select(records).where(_AMONG).order_by(records.c.position)
+_REMOVE: Final = delete(records).where(_AMONG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRecord:
+    """One record that waits; `value` is None when its checksum does not match."""
+
+    position: int
+    topic: str
+    key: str
+    id: str
+    value: bytes | None
+    at: datetime
+
+
+class OutboxRepository:
+    """Records of all topics, in the order in which they were put out."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    def lowest(self, *, most: int, most_bytes: int, but: Collection[int] = ()) -> list[OutboxRecord]:
+        """Return the records that wait, by position, without *but*; at least one where there is one.
+
+        Never "those after the last one": positions are given in one order and committed in another, so a lower one
+        may come to light later.
+        """
+        chosen: list[int] = []
+        total = 0
+        for position, size in self._conn.execute(_SIZES, {"most": most + len(but)}):
+            if position in but:
+                continue
+            total += size
+            if chosen and total > most_bytes:
+                break
+            chosen.append(position)
+        if not chosen:
+            return []
+        rows = self._conn.execute(_CHOSEN, {"positions": chosen[:most]})
+        return [
+            OutboxRecord(
+                position=row.position,
+                topic=row.topic,
+                key=row.key,
+                id=row.record_id,
+                value=intact(row.value),
+                at=row.at,
+            )
+            for row in rows
+        ]
+
+    def remove(self, positions: Collection[int]) -> None:
+        """Forget records that are with the broker, or among the dead letters."""
+        self._conn.execute(_REMOVE, {"positions": list(positions)})

@@ -1,0 +1,211 @@
+"""The way to the brokers: what every client of ours is made with, why none was reached, and how one is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError
+
+from tocsin.errors import Stop, StreamUnavailable
+from tocsin.stream.settings import split_broker
+from tocsin.stream.tokens import ClientCredentials, FileToken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aiokafka.abc import AbstractTokenProvider
+
+    from tocsin.stream.settings import KafkaSettings, SecuritySettings
+
+log = structlog.get_logger()
+
+CONNECT_S: Final = 5.0
+COMPLAINT_S: Final = 2.0
+REQUEST_S: Final = 10.0  # a broker that keeps a connection open and says nothing is given up after this
+PARTING_S: Final = 2.0  # to leave a group and close connections; a broker that is away can't be told anything
+METADATA_AGE_S: Final = 60.0
+CLIENT_ID: Final = "tocsin"
+
+
+class Client(Protocol):
+    """What of aiokafka's producer and consumer we need to start and to end them."""
+
+    async def start(self) -> None:
+        """Reach a broker."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is under way, for as long as that takes."""
+        ...
+
+
+class Brokers:
+    """Where they are and who we are to them. Reads the certificates once, so a changed one needs a restart.
+
+    `trouble` says why none can be reached, as long as none can.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.trouble: str | None = None
+        self._away_since = 0.0
+        security = settings.security
+        self.addresses = tuple(map(split_broker, settings.brokers))
+        self._context = _context(security) if security.is_encrypted else None
+        self._security: dict[str, Any] = {"security_protocol": security.protocol, "ssl_context": self._context}
+        if security.mechanism is not None:
+            self._security["sasl_mechanism"] = security.mechanism
+        if security.user is not None and security.password is not None:
+            self._security["sasl_plain_username"] = security.user
+            self._security["sasl_plain_password"] = security.password.get_secret_value()
+        if security.mechanism == "OAUTHBEARER":
+            self._security["sasl_oauth_token_provider"] = _tokens(security)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what any client of aiokafka's is made with."""
+        return {
+            "bootstrap_servers": [
+                f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses
+            ],
+            "client_id": CLIENT_ID,
+            "request_timeout_ms": int(REQUEST_S * 1000),
+            "metadata_max_age_ms": int(METADATA_AGE_S * 1000),
+            **self._security,
+        }
+
+    def away(self, reason: str) -> None:
+        """Note, and say once, that no broker can be reached."""
+        if self.trouble is None:
+            self._away_since = time.monotonic()
+            log.warning("brokers unreachable", reason=reason)
+        self.trouble = reason
+
+    def back(self) -> None:
+        """Note, and say once, that brokers answer again."""
+        if self.trouble is not None:
+            self.trouble = None
+            log.info("brokers reachable again", away_s=round(time.monotonic() - self._away_since, 1))
+
+    async def start(self, client: Client) -> None:
+        """Start *client*, or let go of it.
+
+        Raises:
+            StreamUnavailable: no broker could be reached; it says what each of them answered.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await client.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await let_go(client)
+            raise StreamUnavailable(await self.complaint(error)) from error
+        except BaseException:
+            await let_go(client)
+            raise
+        self.back()
+
+    async def complaint(self, error: BaseException) -> str:
+        """Say why no broker could be reached: aiokafka tells it to its log only, so each is asked once more."""
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(self._reason(*address), name="ask broker") for address in self.addresses[:3]]
+        reasons = [f"{host}:{port}: {task.result()}" for (host, port), task in zip(self.addresses, asked, strict=False)]
+        if all(not task.result() for task in asked):
+            return f"{', '.join(f'{host}:{port}' for host, port in self.addresses)}: {_plain(error)}"
+        return "; ".join(reasons)
+
+    async def _reason(self, host: str, port: int) -> str:
+        """Return why the broker at *host* cannot be reached; nothing when it can."""
+        try:
+            async with asyncio.timeout(COMPLAINT_S):
+                connection = await create_conn(
+                    host, port, client_id=CLIENT_ID, request_timeout_ms=int(COMPLAINT_S * 1000), **self._security
+                )
+        except TimeoutError:
+            return f"no answer in {COMPLAINT_S:.0f} s"
+        except ssl.SSLCertVerificationError as error:
+            return f"its certificate is not good: {error.verify_message}"
+        except ssl.SSLError as error:
+            return f"TLS failed: {error.reason or error}"
+        except ConnectionRefusedError:
+            return "connection refused"
+        except (OSError, KafkaError) as error:
+            return _plain(error)
+        closed = connection.close()
+        if closed is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PARTING_S):
+                    await closed
+        return ""
+
+
+async def let_go(client: Client) -> None:
+    """End *client* in bounded time: a member leaves its group if it can, and nothing of it goes on behind our back.
+
+    aiokafka's `stop` waits for as long as a broker is away, and when it is cancelled leaves its tasks running.
+    """
+    with suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(PARTING_S):
+            await client.stop()
+            return
+    tasks = [task for task in _tasks_of(client) if not task.done()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=PARTING_S)
+    inner = getattr(client, "_client", None) or getattr(client, "client", None)
+    if inner is not None:
+        with suppress(TimeoutError, KafkaError, OSError):
+            async with asyncio.timeout(PARTING_S):
+                await inner.close()
+
+
+def _tasks_of(client: Client) -> Iterable[asyncio.Task[Any]]:
+    """Find what aiokafka's client has running, by the names that it has there (0.14)."""
+    for part, names in _TASKS.items():
+        owner = getattr(client, part, None)
+        for name in names:
+            task = getattr(owner, name, None)
+            if isinstance(task, asyncio.Task):
+                yield task
+    yield from getattr(getattr(client, "_fetcher", None), "_pending_tasks", ())
+
+
+_TASKS: Final = {
+    "_coordinator": ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task"),
+    "_fetcher": ("_fetch_task",),
+    "_sender": ("_sender_task",),
+}
+
+
+def _context(security: SecuritySettings) -> ssl.SSLContext:
+    """Return what TLS is made with; raises Stop when a file of it is of no use."""
+    try:
+        context = ssl.create_default_context(cafile=security.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise Stop(f"kafka: ca_file {str(security.ca_file)!r} is of no use: {_plain(error)}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if security.certificate_file is not None:
+        password = security.key_password.get_secret_value() if security.key_password is not None else ""
+        try:
+            # Always a function: without one, OpenSSL would ask for the password on the terminal.
+            context.load_cert_chain(security.certificate_file, security.key_file, password=lambda: password)
+        except (OSError, ssl.SSLError) as error:
+            name = str(security.certificate_file)
+            raise Stop(f"kafka: certificate_file {name!r} or its key is of no use: {_plain(error)}") from None
+    return context
+
+
+def _tokens(security: SecuritySettings) -> AbstractTokenProvider:
+    return FileToken(security.token_file) if security.token_file is not None else ClientCredentials(security)
+
+
+def _plain(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,422 @@
+"""One reader of a topic on the brokers: a member of a group that shares its partitions, or the one that has them all.
+
+The cursor is in the store, so nothing is ever committed to Kafka. A partition that was taken away while its records
+are worked on needs no care: whoever has it now has moved the cursor, and what we write is refused (`Fenced`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import (
+    CorruptRecordException,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from typing_extensions import override
+
+from tocsin import metrics
+from tocsin.errors import StoreUnavailable, StreamUnavailable
+from tocsin.stream import wire
+from tocsin.stream.brokers import let_go
+from tocsin.stream.port import StreamRecord
+from tocsin.stream.topics import MESSAGE_LIMIT_BYTES, partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from aiokafka import ConsumerRecord
+
+    from tocsin.store.port import Store
+    from tocsin.store.tx import Tx
+    from tocsin.stream.brokers import Brokers
+    from tocsin.stream.probe import Probe
+    from tocsin.stream.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+TURN_S: Final = 1.0  # longest wait inside aiokafka before we look whether all is well
+RETRY_S: Final = 0.5
+STALL_S: Final = 2.0  # records wait and none came: then somebody is stuck
+STUCK_S: Final = 60.0  # the same for one partition while others flow; with much behind, each has to wait its turn
+LOOK_S: Final = 1.0
+LOOK_IN_FLOW_S: Final = 10.0
+LOST_S: Final = 3.0  # beyond the session time-out: a group that gives us nothing for so long has forgotten us
+PATIENCE_CAP_S: Final = 300.0  # between two rebuilds that did not help
+FENCED_TWICE_S: Final = 10.0
+CORRUPT_READS: Final = 3  # then it is not the network that flips bytes
+
+# What one reader holds at most: so much of each partition, and so much in all from each broker.
+PARTITION_FETCH_BYTES: Final = MESSAGE_LIMIT_BYTES
+FETCH_BYTES: Final = 8 * 1024 * 1024
+# A request covers the partitions that are drained at that moment and waits for them alone, so a partition that is
+# drained meanwhile waits for its end: with several, it must be short.
+WAIT_ONE_MS: Final = 500
+WAIT_SEVERAL_MS: Final = 40
+
+_CORRUPT: Final = re.compile(r"partition=(\d+)")
+
+
+class KafkaReader:
+    """`Reader` over the brokers. Connects when it is first asked for records, and again whenever that helps."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        brokers: Brokers,
+        probe: Probe,
+        store: Store,
+        ready: asyncio.Event,
+        group: str,
+        topic: str,
+        shared: bool,
+    ) -> None:
+        self._settings = settings
+        self._brokers = brokers
+        self._probe = probe
+        self._store = store
+        self._ready = ready
+        self._group = group
+        self._topic = topic
+        self._shared = shared
+        self._name = f"{settings.prefix}{topic}"
+        self._consumer: Any = None
+        self._listener = _Listener(self)
+
+        self._given: frozenset[int] | None = None  # None: a rebalance is under way
+        self._given_since = time.monotonic()
+        self._unsettled = False
+        self._positions: dict[int, int] = {}  # of what is fetched next; the partitions that we are settled on
+        self._cursors: dict[int, int] = {}
+        self._generations: Counter[int] = Counter()
+
+        self._moved: dict[int, float] = {}
+        self._next_look = 0.0
+        self._suspects: dict[int, int] = {}
+        self._patience_s = STALL_S
+        self._rebuilt_at = 0.0
+        self._fenced_at = float("-inf")
+        self._corrupt: Counter[tuple[int, int]] = Counter()
+
+    # ---------------------------------------------------------------------------------------------- the port
+
+    async def fetch(self, *, most: int, timeout_s: float) -> Sequence[StreamRecord]:
+        """Return the next records, up to *most*; wait up to *timeout_s* while there is none, or nobody to ask."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = await self._turn(most, max(0.01, min(TURN_S, deadline - time.monotonic())))
+            if found or time.monotonic() >= deadline:
+                return found
+
+    def generation(self, partition: int) -> int:
+        """Return a number that changes whenever the cursor of *partition* was read anew."""
+        return self._generations[partition]
+
+    def cursor(self, partition: int) -> int:
+        """Return where the group's cursor stood when it was last read."""
+        return self._cursors.get(partition, 0)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read *partition* from *offset* on; nothing happens when it is not ours any more."""
+        if partition in self._positions and not self._unsettled:
+            self._seek(partition, offset)
+
+    async def rewind(self) -> None:
+        """Read on from where the group's cursors stand in the store, with the next fetch."""
+        self._positions.clear()
+        self._unsettled = True
+        again = time.monotonic() - self._fenced_at < FENCED_TWICE_S
+        self._fenced_at = time.monotonic()
+        if again and self._shared and self._consumer is not None:
+            # Others move what we hold for ours: the group went on without us and we were not told.
+            await self._rebuild("fenced twice in a row")
+
+    async def close(self) -> None:
+        """Leave the group and the brokers, in bounded time."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await let_go(consumer)
+
+    # ------------------------------------------------------------------------------------------ one turn of it
+
+    async def _turn(self, most: int, wait_s: float) -> Sequence[StreamRecord]:
+        if self._consumer is None and not await self._connect(wait_s):
+            return ()
+        try:
+            records = await self._brought(most, wait_s)
+        except OffsetOutOfRangeError as error:
+            await self._begin_anew(error)
+        except CorruptRecordException as error:
+            return await self._damaged(error)
+        except KafkaError as error:
+            await self._rebuild(f"{type(error).__name__}: {error}")
+            await asyncio.sleep(RETRY_S)
+        else:
+            await self._watch(idle=not records)
+            return records
+        return ()
+
+    async def _brought(self, most: int, wait_s: float) -> Sequence[StreamRecord]:
+        try:
+            await self._settle()
+            async with asyncio.timeout(wait_s + RETRY_S):  # aiokafka waits for the end of a rebalance without bound
+                found = await self._consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=most)
+        except TimeoutError:
+            return ()
+        except NoOffsetForPartitionError:
+            self._unsettled = True  # between an assignment and our seek, for Kafka has no offsets of ours
+            return ()
+        except StoreUnavailable as error:
+            log.warning("cursors not read", group=self._group, topic=self._topic, reason=str(error))
+            self._unsettled = True
+            await asyncio.sleep(RETRY_S)
+            return ()
+        return self._taken(found)
+
+    def _taken(self, found: dict[TopicPartition, list[ConsumerRecord]]) -> list[StreamRecord]:
+        records: list[StreamRecord] = []
+        now = time.monotonic()
+        for of, messages in found.items():
+            if of.partition not in self._positions or self._unsettled:
+                self._unsettled = True  # given to us a moment ago, and not from where we want it
+                continue
+            records.extend(record_of(self._topic, message) for message in messages)
+            self._positions[of.partition] = messages[-1].offset + 1
+            self._moved[of.partition] = now
+        if records:
+            self._patience_s = STALL_S
+            self._suspects = {}
+        return records
+
+    async def _connect(self, wait_s: float) -> bool:
+        if not self._ready.is_set():
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._ready.wait()
+            except TimeoutError:
+                return False
+        consumer = AIOKafkaConsumer(**self._arguments())
+        try:
+            await self._brokers.start(consumer)
+        except StreamUnavailable as error:
+            self._brokers.away(str(error))
+            await asyncio.sleep(RETRY_S)
+            return False
+        self._consumer = consumer
+        self._given, self._given_since, self._suspects = None, time.monotonic(), {}
+        if self._shared:
+            consumer.subscribe([self._name], listener=self._listener)
+        else:
+            mine = range(partitions(self._settings, self._topic))
+            consumer.assign([TopicPartition(self._name, one) for one in mine])
+            self.given(mine)
+        return True
+
+    def _arguments(self) -> dict[str, Any]:
+        several = partitions(self._settings, self._topic) > 1
+        common = {
+            **self._brokers.arguments(),
+            "group_id": None,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "none",
+            "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
+            "fetch_max_bytes": FETCH_BYTES,
+            "fetch_max_wait_ms": WAIT_SEVERAL_MS if several else WAIT_ONE_MS,
+        }
+        if not self._shared:
+            return common
+        # aiokafka keeps what a sticky assignor remembers on its class: each member needs one of its own.
+        sticky = type("Sticky", (StickyPartitionAssignor,), {"member_assignment": None, "generation": -1})
+        return common | {
+            "group_id": f"{self._settings.prefix}{self._group}-{self._topic}",
+            "session_timeout_ms": self._settings.session // timedelta(milliseconds=1),
+            "heartbeat_interval_ms": self._settings.heartbeat // timedelta(milliseconds=1),
+            "partition_assignment_strategy": (sticky,),
+        }
+
+    # -------------------------------------------------------------------------------------- whose partitions
+
+    def taken_away(self) -> None:
+        """Hear that a rebalance begins; it may well give us the same partitions again."""
+        self._given, self._given_since = None, time.monotonic()
+
+    def given(self, mine: Collection[int]) -> None:
+        """Hear which partitions are ours from now on."""
+        self._given, self._given_since = frozenset(mine), time.monotonic()
+        for lost in self._positions.keys() - self._given:
+            del self._positions[lost]
+        self._unsettled = True
+
+    async def _settle(self) -> None:
+        """Go to the cursors of partitions that are new to us, and to where we were in the others."""
+        while self._unsettled and self._given is not None:
+            self._unsettled = False
+            new = self._given - self._positions.keys()
+            if new:
+                read = partial(_cursors, group=self._group, topic=self._topic, partitions=new)
+                cursors = await self._store.read(read)
+                if self._unsettled or self._given is None:
+                    self._unsettled = True
+                    continue
+                for one, cursor in cursors.items():
+                    self._positions[one] = self._cursors[one] = cursor
+                    self._moved[one] = time.monotonic()
+                    self._generations[one] += 1
+            for one, position in self._positions.items():
+                self._seek(one, position)
+
+    def _seek(self, partition: int, offset: int) -> None:
+        self._positions[partition] = offset
+        try:
+            if self._consumer is not None:
+                self._consumer.seek(TopicPartition(self._name, partition), offset)
+        except IllegalStateError:  # not ours at this moment; `given` will tell
+            self._unsettled = True
+
+    # ------------------------------------------------------------------------------------------ when it goes wrong
+
+    async def _begin_anew(self, error: OffsetOutOfRangeError) -> None:
+        """Go on at the oldest record there is, and raise the alarm over those that are gone."""
+        asked = {of.partition: offset for of, offset in error.args[0].items()}
+        begins = await self._probe.begins(self._name, asked)
+        ends = await self._probe.ends(self._name, asked)
+        if begins is None or ends is None:
+            await asyncio.sleep(RETRY_S)
+            return
+        for one, offset in asked.items():
+            begin = begins.get(one, 0)
+            where = {"group": self._group, "topic": self._topic, "partition": one, "cursor": offset, "go_on_at": begin}
+            if begin <= offset <= ends.get(one, 0):
+                continue  # asked again meanwhile
+            if offset > begin:
+                log.error("cursor is behind the end of the partition", end=ends.get(one, 0), **where)
+            elif self.cursor(one) > 0:
+                log.error("records gone before they were read", gone=begin - offset, **where)
+                metrics.RECORDS_GONE.labels(group=self._group, topic=self._topic).inc(begin - offset)
+            else:
+                log.info("group begins at the oldest record", **where)
+            if one in self._positions:
+                self._seek(one, begin)
+
+    async def _damaged(self, error: CorruptRecordException) -> Sequence[StreamRecord]:
+        """Read a batch whose checksum is wrong once more; when that does not help, set its next record aside."""
+        # aiokafka has moved on in other partitions and dropped what it had of them.
+        for one, position in list(self._positions.items()):
+            self._seek(one, position)
+        match = _CORRUPT.search(str(error))
+        where = int(match[1]) if match else -1
+        if where not in self._positions:
+            await asyncio.sleep(RETRY_S)
+            return ()
+        offset = self._positions[where]
+        self._corrupt[where, offset] += 1
+        if self._corrupt[where, offset] < CORRUPT_READS:
+            log.warning("batch unreadable", topic=self._topic, partition=where, offset=offset, reason=str(error))
+            return ()
+        del self._corrupt[where, offset]
+        self._seek(where, offset + 1)
+        self._corrupt[where, offset + 1] = CORRUPT_READS - 1  # of the same batch: no need to doubt it for long
+        damage = "the checksum of its batch on the broker does not match"
+        return [
+            StreamRecord(
+                topic=self._topic,
+                partition=where,
+                offset=offset,
+                key="",
+                id=_place(where, offset),
+                value=None,
+                damage=damage,
+            )
+        ]
+
+    async def _watch(self, *, idle: bool) -> None:
+        """See by another way whether records wait that this consumer does not bring."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + (LOOK_S if idle else LOOK_IN_FLOW_S)
+        stall_s = self._patience_s if idle else STUCK_S
+        quiet = [one for one in self._positions if now - self._moved.get(one, now) >= stall_s]
+        waits_for_group = self._given is None and now - self._given_since >= self._lost_after_s()
+        if not quiet and not waits_for_group:
+            return
+        ends = await self._probe.ends(self._name, quiet or [0])
+        if ends is None:  # nobody answers anybody; the time of silence begins when they do
+            self._given_since = now
+            self._suspects = {}
+            return
+        suspects = {
+            one: self._positions[one] for one in quiet if one in self._positions and ends[one] > self._positions[one]
+        }
+        stuck = {one: at for one, at in suspects.items() if self._suspects.get(one) == at}
+        self._suspects = suspects
+        if stuck:
+            self._patience_s = min(PATIENCE_CAP_S, self._patience_s * 2)
+            waiting = sum(ends[one] - at for one, at in stuck.items())
+            await self._rebuild(f"{waiting} records wait in partitions {sorted(stuck)} and none came")
+        elif waits_for_group:
+            await self._rebuild(f"no partitions given for {now - self._given_since:.0f} s")
+
+    def _lost_after_s(self) -> float:
+        return self._settings.session.total_seconds() + LOST_S
+
+    async def _rebuild(self, reason: str) -> None:
+        log.warning("consumer rebuilt", group=self._group, topic=self._topic, reason=reason)
+        metrics.CONSUMER_REBUILDS.labels(group=self._group, topic=self._topic).inc()
+        self._suspects = {}
+        await self.close()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Passes on what the group decides; the cursors are read by the next fetch, where an error has somewhere to go."""
+
+    def __init__(self, reader: KafkaReader) -> None:
+        self._reader = reader
+
+    @override
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Hear that a rebalance begins."""
+        self._reader.taken_away()
+
+    @override
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Hear how it ended."""
+        metrics.REBALANCES.labels(group=self._reader._group).inc()  # noqa: SLF001 — one thing in two classes, as aiokafka wants it
+        self._reader.given({one.partition for one in assigned})
+
+
+def _cursors(tx: Tx, *, group: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
+    return {one: tx.topics.position(group, topic, one) for one in partitions}
+
+
+def record_of(topic: str, message: ConsumerRecord) -> StreamRecord:
+    """Return *message* as a record of *topic*; one that is none of ours is damaged."""
+    name = wire.record_id(message.headers)
+    damage = "" if name else f"it has no {wire.ID} header, so none of us made it"
+    if message.value is None:
+        damage = damage or "it has no value"
+    return StreamRecord(
+        topic=topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=(message.key or b"").decode("utf-8", "replace"),
+        id=name or _place(message.partition, message.offset),
+        value=None if damage else message.value,
+        damage=damage,
+    )
+
+
+def _place(partition: int, offset: int) -> str:
+    return f"{partition}@{offset}"

@@ -1,0 +1,73 @@
+"""A second, independent way to the brokers: it says where partitions begin and end while a reader hears nothing.
+
+A broker that restarts raises no exception in aiokafka, and a client that is stuck does not know it. This one
+is thrown away at its first failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tocsin.stream.brokers import let_go
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tocsin.stream.brokers import Brokers
+
+ANSWER_S: Final = 2.0
+
+
+class Probe:
+    """Asks for offsets in bounded time; None means that no broker answers."""
+
+    def __init__(self, brokers: Brokers) -> None:
+        self._brokers = brokers
+        self._consumer: Any = None
+        self._starting = asyncio.Lock()
+
+    async def ends(self, name: str, partitions: Iterable[int]) -> Mapping[int, int] | None:
+        """Return the offset that the next record of each partition will have."""
+        return await self._ask("end_offsets", name, partitions)
+
+    async def begins(self, name: str, partitions: Iterable[int]) -> Mapping[int, int] | None:
+        """Return the offset of the oldest record that each partition still has."""
+        return await self._ask("beginning_offsets", name, partitions)
+
+    async def close(self) -> None:
+        """Let the brokers go."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await let_go(consumer)
+
+    async def _ask(self, what: str, name: str, partitions: Iterable[int]) -> Mapping[int, int] | None:
+        consumer = None
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                consumer = await self._started()
+                found = await getattr(consumer, what)([TopicPartition(name, one) for one in partitions])
+        except (KafkaError, OSError, TimeoutError) as error:
+            if self._consumer is consumer:
+                self._consumer = None
+            if consumer is not None:
+                await let_go(consumer)
+            self._brokers.away(f"no answer to a question for offsets: {error or type(error).__name__}")
+            return None
+        self._brokers.back()
+        return {one.partition: offset for one, offset in found.items()}
+
+    async def _started(self) -> Any:  # noqa: ANN401  aiokafka has no types
+        async with self._starting:
+            if self._consumer is None:
+                consumer = AIOKafkaConsumer(**self._brokers.arguments(), group_id=None, auto_offset_reset="none")
+                try:
+                    await consumer.start()
+                except BaseException:
+                    await let_go(consumer)
+                    raise
+                self._consumer = consumer
+            return self._consumer
