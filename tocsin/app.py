@@ -29,10 +29,11 @@ from tocsin.consumer import Work, consume, run_timers
 from tocsin.errors import SettingsInvalid, Stop
 from tocsin.foundation import Foundation, laid
 from tocsin.records import Article, Source
+from tocsin.replays import run_replays
 from tocsin.stages import WORK, archiving, detecting
 from tocsin.stages.housekeeping import keep_house
 from tocsin.stream.codec import encode
-from tocsin.stream.port import ALERTS, ARTICLES, READINGS, TOPICS
+from tocsin.stream.port import ALERTS, ARTICLES, DEAD_LETTERS, READINGS, TOPICS
 from tocsin.supervisor import Backoff, Health, Stage, Supervisor
 from tocsin.workers import Pool
 from web.app import create_app
@@ -57,10 +58,11 @@ log = structlog.get_logger()
 
 CHILD_MEMORY_BYTES: Final = 1_000_000_000
 # Who reads what; a record is trimmed only when all of its topic's groups have passed it.
-READERS: Final = {
+READERS: Final[Mapping[str, Sequence[str]]] = {
     ARTICLES: (detecting.GROUP, archiving.GROUP),
     READINGS: (incidents_stage.GROUP, archiving.GROUP),
     ALERTS: (dispatch.ROOM, archiving.GROUP),
+    DEAD_LETTERS: (),  # other programs', if anybody's
 }
 SILENT_AFTER: Final = timedelta(minutes=3)  # a consumer that makes no turn for so long is stuck, not idle
 RESTART: Final = Backoff(first=timedelta(seconds=0.5), cap=timedelta(minutes=1))
@@ -185,13 +187,15 @@ class Service:
         return (Stage(name="ingest", run=self._poll),)
 
     def _detectors(self) -> Sequence[Stage]:
-        return (Stage(name="detectors", run=self._detect),)
+        work = detecting.detecting(self._pool, lambda: self.settings.detectors)
+        return (Stage(name="detectors", run=self._detect), self._replaying(detecting.GROUP, work, alone=None))
 
     def _incidents(self) -> Sequence[Stage]:
         room = incidents_stage.GROUP
         return (
             self._consuming("incidents", room, READINGS, self._track, alone=room),
             self._timing("incidents timers", room, self._grow_older),
+            self._replaying(room, self._track, alone=room),
         )
 
     def _notifier(self) -> Sequence[Stage]:
@@ -199,13 +203,16 @@ class Service:
         return (
             self._consuming("notifier", room, ALERTS, self._dispatch, alone=room),
             self._timing("notifier timers", room, self._release),
+            self._replaying(room, self._dispatch, alone=room),
         )
 
     def _archiving(self) -> Sequence[Stage]:
         work = archiving.archiving(self._archive)
-        return [
-            self._consuming(f"archive {topic}", archiving.GROUP, topic, work, alone=archiving.GROUP) for topic in TOPICS
-        ]
+        room = archiving.GROUP
+        return (
+            *(self._consuming(f"archive {topic}", room, topic, work, alone=room) for topic in TOPICS),
+            self._replaying(room, work, alone=room),
+        )
 
     async def _serve(self, app: Starlette) -> None:
         """Serve where the settings say; where that cannot be any more after a reload, serve where we did before."""
@@ -303,6 +310,19 @@ class Service:
             shared=shared,
             once=self._foundation.repeats and not shared,
         )
+
+    def _replaying(self, group: str, work: Work, *, alone: str | None) -> Stage:
+        """Return the stage that takes dead letters of *group* through its work once more."""
+        name = f"replays {group}"
+        shared = alone is None and self._foundation.repeats  # where there is a broker there may be other workers
+
+        async def run(store: Store) -> None:
+            beat = partial(self._health.beat, name)
+            await run_replays(store=store, clock=self._clock, group=group, work=work, beat=beat, shared=shared)
+
+        if alone is None:
+            return Stage(name=name, run=partial(run, self._store), silent_after=SILENT_AFTER)
+        return self._held(name, alone, run, silent_after=SILENT_AFTER)
 
     def _timing(self, name: str, room: str, handle: Callable[[Tx, Timer], None]) -> Stage:
         async def run(store: Store) -> None:
