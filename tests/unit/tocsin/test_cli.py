@@ -372,3 +372,32 @@ def test_what_export_prints_is_yaml_that_means_the_same() -> None:
 
     assert parse(text.encode(), file="x").data == {"sources": {"feeds": [{"id": "0o14"} | value]}}
     assert "# feed tass is paused (by me, 2026-07-01T00:00:00+00:00)" in text.splitlines()
+
+
+CLUSTER = """tocsin:
+  mode: cluster
+  kafka: {brokers: ["127.0.0.1:1"]}
+  postgresql: {dsn: "postgresql://tocsin@127.0.0.1:1/tocsin"}
+"""
+
+
+def test_what_no_process_can_do_is_refused_before_it_starts(tocsin: Tocsin, tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "tocsin.yaml").write_text(CLUSTER)
+
+    misspelt = tocsin("run", "inges", "--config", "cluster")
+    embedded = tocsin("run", "ingest")
+    open_door = tocsin("run", "--config", "cluster", "--listen", "0.0.0.0:8080")
+
+    assert (misspelt.code, embedded.code, open_door.code) == (2, 2, 2)
+    assert "did you mean 'ingest'?" in misspelt.err
+    assert "mode embedded is one process that does everything" in embedded.err
+    assert "no token protects it" in open_door.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_status_of_nothing_is_no_status(tocsin: Tocsin) -> None:
+    said = tocsin("status")
+
+    assert said.code == 2
+    assert "no service runs on the data directory" in said.err

@@ -85,12 +85,27 @@ def test_rules_may_stand_in_many_files_and_keep_their_places(tmp_path: Path) -> 
     ]
 
 
+KAFKA = "kafka: {brokers: ['127.0.0.1:9092']}"
+POSTGRESQL = "postgresql: {dsn: 'postgresql://tocsin:hidden@127.0.0.1/tocsin'}"
+
+
+def test_a_cluster_needs_both_and_an_embedded_service_neither(tmp_path: Path) -> None:
+    half = mistakes(tmp_path, tocsin=f"tocsin: {{mode: cluster, {KAFKA}}}")
+    mixed = mistakes(tmp_path, tocsin=f"tocsin: {{{KAFKA}}}")
+    settings = loaded(tmp_path, tocsin=f"tocsin: {{mode: cluster, {KAFKA}, {POSTGRESQL}}}")
+
+    assert half == ["tocsin.yaml:1:16: mode cluster needs postgresql: see docs/cluster.md"]
+    assert mixed == ["tocsin.yaml:1:17: kafka belongs to mode: cluster, and this is mode: embedded"]
+    assert settings.tocsin.mode == "cluster"
+    assert "hidden" not in repr(settings)
+
+
 def test_every_mistake_of_every_file_is_told_at_once(tmp_path: Path) -> None:
     told = mistakes(
         tmp_path,
         broken="a: [1\n",
         feeds="sources: {feeds: [{id: a, url: x}]}",
-        tocsin="tocsin: {timezone: Europe/Brussel, workers: 0, mode: cluster}\nsubscription: []",
+        tocsin="tocsin: {timezone: Europe/Brussel, workers: 0, mode: clustr}\nsubscription: []",
     )
 
     assert told == [
@@ -98,7 +113,7 @@ def test_every_mistake_of_every_file_is_told_at_once(tmp_path: Path) -> None:
         "feeds.yaml:1:32: 'x' is no address: write it whole, as https://news.example/feed.xml",
         "tocsin.yaml:1:20: no time zone 'Europe/Brussel', did you mean 'Europe/Brussels'?",
         "tocsin.yaml:1:45: input should be greater than or equal to 1",
-        "tocsin.yaml:1:54: this version runs in mode 'embedded' only",
+        "tocsin.yaml:1:54: 'clustr' is not known here, did you mean 'cluster'?",
         "tocsin.yaml:2:1: unknown key 'subscription', did you mean 'subscriptions'?",
     ]
 
