@@ -19,6 +19,14 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "leases",
+        sa.Column("name", Text, nullable=False),
+        sa.Column("holder", Text, nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("expires", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "stream_consumed",
         sa.Column("consumer_group", Text, nullable=False),
         sa.Column("topic", Text, nullable=False),
@@ -78,3 +86,4 @@ def downgrade() -> None:
     op.drop_table("stream_seen")
     op.drop_index("stream_consumed_at", table_name="stream_consumed")
     op.drop_table("stream_consumed")
+    op.drop_table("leases")

@@ -1,0 +1,398 @@
+"""What only one worker of all may do at a time: it is done under a lease, and its writes are refused without.
+
+A holder renews each third of a lease's time. One that cannot, because it was paused or the store was away, ends
+its work by its own clock before anybody else may begin; should it wake later all the same, its writes are `Fenced`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
+
+import structlog
+
+from tocsin import metrics
+from tocsin.errors import Fenced, StoreUnavailable
+from tocsin.store.leases import NOBODY, wake_of
+from tocsin.store.port import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tocsin.clock import Clock
+    from tocsin.store.leases import LeaseRow, Taken
+    from tocsin.store.tx import Tx
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+Run = Callable[[Store], Awaitable[None]]
+
+LASTING: Final = timedelta(seconds=6)
+RENEWALS: Final = 3  # in the time that a lease lasts
+SPARE_SHARE: Final = 1 / 6  # of a lease's time, kept for ending what runs under it
+DRAIN_S: Final = 6.0  # within the time that a stage has to end
+LOOK_S: Final = 0.1
+GRACE_S: Final = 0.5
+RETRY_S: Final = 0.5  # for a lease that ran out while its holder is in the middle of a transaction
+
+
+def new_holder() -> str:
+    """Return a name for this process that no other ever has, and that tells an operator where to look."""
+    return f"{socket.gethostname()}/{secrets.token_hex(4)}"
+
+
+def _nobody_listens() -> None:
+    """Stand in for the health board where nobody watches."""
+
+
+class Term:
+    """The time from taking a lease to its end. `until` is when it must end unless renewed, by our own clock.
+
+    It is *over* when nothing may be begun in it any more; it is *lost* once the store has said so. In between, what
+    ends may still write down what it has done.
+    """
+
+    def __init__(self, epoch: int, *, until: float, elapsed: Callable[[], float]) -> None:
+        self.epoch = epoch
+        self.until = until
+        self.over = asyncio.Event()
+        self.is_lost = False
+        self._elapsed = elapsed
+        self._runs: dict[asyncio.Timeout, asyncio.Task[Any]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing may be begun in it any more."""
+        return self.over.is_set() or self._elapsed() >= self.until
+
+    def end(self) -> None:
+        """Cancel what runs in it, if it was not yet: a second cancellation would cut short how it ends."""
+        self.over.set()
+        for run, task in self._runs.items():
+            if run.when() is None and not task.cancelling():
+                run.reschedule(asyncio.get_running_loop().time())
+
+    def lose(self) -> None:
+        """Note that another may have it."""
+        self.is_lost = True
+        self.end()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the body in it: cancelled, and silently left, when it is over."""
+        scope = asyncio.timeout(None)
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            async with scope:
+                self._runs[scope] = task
+                self._idle.clear()
+                try:
+                    yield
+                finally:
+                    del self._runs[scope]
+                    if not self._runs:
+                        self._idle.set()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+        except Fenced:
+            if not self.is_over:
+                raise
+        except BaseExceptionGroup as group:
+            _, other = group.split(Fenced)
+            if not self.is_over or other is not None:
+                raise
+
+    async def ended(self, *, within_s: float | None = None) -> bool:
+        """Return True when nothing runs in it, False when that has taken too long."""
+        if within_s is None:
+            await self._idle.wait()
+        else:
+            await _within(within_s, self._idle.wait())
+        return not self._runs
+
+
+class FencedStore:
+    """A store whose every write first makes sure of a lease, in the same transaction; all else is the store's own."""
+
+    def __init__(self, store: Store, name: str, term: Term) -> None:
+        self._store = store
+        self._name = name
+        self._term = term
+
+    async def write(self, unit: Callable[[Tx], T]) -> T:
+        """Run *unit* in one transaction unless the lease is not ours any more (see `Store.write`).
+
+        Raises:
+            Fenced: the lease is lost, and all that runs under it is being cancelled.
+        """
+        if self._term.is_lost:
+            raise Fenced(f"the lease {self._name!r} is lost")
+        is_ours = True
+
+        def checked(tx: Tx) -> T:
+            nonlocal is_ours
+            is_ours = False
+            tx.leases.check(self._name, self._term.epoch)
+            is_ours = True
+            return unit(tx)
+
+        try:
+            return await self._store.write(checked)
+        except Fenced:
+            if not is_ours:
+                self._term.lose()
+            raise
+
+    async def read(self, query: Callable[[Tx], T]) -> T:
+        """Run *query* on a snapshot of what is committed; it cannot write."""
+        return await self._store.read(query)
+
+    def mark(self, name: str) -> int:
+        """Return a mark to hand to `wait`."""
+        return self._store.mark(name)
+
+    async def wait(self, name: str, mark: int, *, timeout_s: float) -> None:
+        """Return once *name* was woken after *mark*, or after *timeout_s*."""
+        await self._store.wait(name, mark, timeout_s=timeout_s)
+
+    def bytes_on_disk(self) -> int:
+        """Return how much room the store takes; blocks for a moment."""
+        return self._store.bytes_on_disk()
+
+
+class Lease:
+    """One name that at most one process holds: `keep` is a stage of its own, `while_held` wraps each stage under it.
+
+    *elapsed* tells seconds that no setting of a clock can change.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        store: Store,
+        clock: Clock,
+        holder: str,
+        lasting: timedelta = LASTING,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.holder = holder
+        self._store = store
+        self._clock = clock
+        self._lasting = lasting
+        self._usable_s = lasting.total_seconds() * (1 - SPARE_SHARE)
+        self._renew_s = lasting.total_seconds() / RENEWALS
+        self._elapsed = elapsed
+        self._term: Term | None = None
+        self._changed = asyncio.Event()
+        self._holder_seen = NOBODY
+        self._in_trouble = False
+
+    @property
+    def epoch(self) -> int | None:
+        """The number of the term that runs; None when the lease is not ours."""
+        return None if self._term is None or self._term.is_over else self._term.epoch
+
+    async def keep(self) -> Never:
+        """Take the lease whenever it is free and renew it, until cancelled; then end what runs and give it back."""
+        while True:
+            if self._term is not None:
+                await self._term.ended()  # what an earlier keeper could not end
+            term = await self._taken()
+            self._begin(term)
+            try:
+                await self._renew_until_over(term)
+            except BaseException:
+                await self._give_back(term)
+                raise
+            await self._end(term)
+
+    async def while_held(self, run: Run, *, beat: Callable[[], None] = _nobody_listens) -> Never:
+        """Run *run* whenever the lease is held, with a store that is fenced by it; for ever.
+
+        When the lease is lost *run* is cancelled and, once it has ended, waited for anew. What it raises while the
+        lease is held is raised here. *beat* is called while waiting.
+        """
+        while True:
+            beat()
+            term = self._term
+            if term is not None and not term.is_over:
+                await self._run_in(term, run)
+            if self._term is term:
+                await self._wait_for_change(self._renew_s)
+
+    async def _run_in(self, term: Term, run: Run) -> None:
+        async with term.running():
+            await run(FencedStore(self._store, self.name, term))
+            if not term.is_over:
+                raise RuntimeError(f"what runs under the lease {self.name!r} came to an end by itself")
+
+    # ------------------------------------------------------------------------------------------- taking and keeping
+
+    async def _taken(self) -> Term:
+        """Return a new term as soon as the lease can be had."""
+        while True:
+            mark = self._store.mark(wake_of(self.name))
+            pause_s = self._renew_s
+            try:
+                row = await self._store.read(self._row)
+                if row is None or row.holder == self.holder or row.is_free(lasting=self._lasting):
+                    asked = self._elapsed()
+                    taken = await self._store.write(self._acquired)
+                    if taken is not None:
+                        self._tell_taken(taken)
+                        return Term(taken.epoch, until=asked + self._usable_s, elapsed=self._elapsed)
+                    pause_s = RETRY_S
+                else:
+                    self._tell_held(row)
+                    pause_s = min(pause_s, row.left.total_seconds())
+                self._in_trouble = False
+            except StoreUnavailable as error:
+                self._tell_trouble("lease cannot be taken", error)
+            await self._pause(mark, max(0.01, pause_s))
+
+    def _row(self, tx: Tx) -> LeaseRow | None:
+        return next(iter(tx.leases.find(self.name)), None)
+
+    def _acquired(self, tx: Tx) -> Taken | None:
+        return tx.leases.acquire([self.name], holder=self.holder, lasting=self._lasting).get(self.name)
+
+    async def _renew_until_over(self, term: Term) -> None:
+        """Renew each third of the time until the lease is lost, or our own clock says that it may be."""
+        async with asyncio.TaskGroup() as tasks:
+            both = [
+                tasks.create_task(self._renew(term), name=f"renewal of {self.name}"),
+                tasks.create_task(self._watch(term), name=f"watch over {self.name}"),
+            ]
+            await term.over.wait()
+            for task in both:
+                task.cancel()
+
+    async def _renew(self, term: Term) -> None:
+        while not term.is_over:
+            await self._clock.sleep(self._renew_s)
+            asked = self._elapsed()
+            try:
+                renewed = await self._store.write(self._renewed(term))
+            except StoreUnavailable as error:
+                self._tell_trouble("lease not renewed", error)
+                continue
+            if not renewed:
+                term.lose()
+            elif not term.is_over:  # an answer that comes too late renews nothing: what ran is being ended already
+                term.until = asked + self._usable_s
+                self._in_trouble = False
+
+    def _renewed(self, term: Term) -> Callable[[Tx], bool]:
+        return lambda tx: bool(tx.leases.renew({self.name: term.epoch}, lasting=self._lasting))
+
+    async def _watch(self, term: Term) -> None:
+        """End the term when it was not renewed in time."""
+        while not term.is_over:
+            await self._clock.sleep(term.until - self._elapsed())
+        term.end()
+
+    # ---------------------------------------------------------------------------------------------- coming and going
+
+    def _begin(self, term: Term) -> None:
+        self._term = term
+        metrics.LEASES_HELD.labels(kind=kind(self.name)).inc()
+        self._change()
+
+    async def _end(self, term: Term) -> None:
+        """Have everything end that runs in *term*, and complain when it does not."""
+        metrics.LEASES_HELD.labels(kind=kind(self.name)).dec()
+        log.warning("lease lost", lease=self.name, epoch=term.epoch)
+        self._change()
+        for _ in range(round(DRAIN_S / LOOK_S)):
+            term.end()
+            if await term.ended(within_s=LOOK_S):
+                return
+        log.error("work did not end with its lease", lease=self.name, after_s=DRAIN_S)
+        await term.ended()  # until then we hold nothing, and take nothing
+
+    async def _give_back(self, term: Term) -> None:
+        """End what runs and release the lease, or let it run out when that takes too long."""
+        metrics.LEASES_HELD.labels(kind=kind(self.name)).dec()
+        term.over.set()
+        self._change()
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                # Who ends us ends what runs under us, too; only what is left then is ours to end.
+                while not await term.ended(within_s=min(GRACE_S, self._renew_s)):
+                    term.end()
+                    await self._store.write(self._renewed(term))
+                await self._store.write(lambda tx: tx.leases.release({self.name: term.epoch}))
+        except (TimeoutError, StoreUnavailable) as error:
+            reason = str(error) or f"not over within {DRAIN_S:g} s"
+            log.warning("lease left to run out", lease=self.name, epoch=term.epoch, reason=reason)
+        else:
+            log.info("lease given back", lease=self.name, epoch=term.epoch)
+
+    def _change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _wait_for_change(self, at_most_s: float) -> None:
+        await _within(at_most_s, self._changed.wait())
+
+    async def _pause(self, mark: int, seconds: float) -> None:
+        """Wait for a wake, or for the clock to come so far."""
+        async with asyncio.TaskGroup() as waits:
+            first = [
+                waits.create_task(
+                    self._store.wait(wake_of(self.name), mark, timeout_s=3600.0), name="lease given back"
+                ),
+                waits.create_task(self._clock.sleep(seconds), name="lease looked at again"),
+            ]
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            for wait in first:
+                wait.cancel()
+
+    # ------------------------------------------------------------------------------------------------------- telling
+
+    def _tell_taken(self, taken: Taken) -> None:
+        self._holder_seen = NOBODY
+        self._in_trouble = False
+        if taken.after == NOBODY:
+            log.info("lease taken", lease=self.name, epoch=taken.epoch)
+        else:
+            metrics.LEASE_TAKEOVERS.labels(kind=kind(self.name)).inc()
+            log.warning("lease taken over", lease=self.name, epoch=taken.epoch, after=taken.after)
+
+    def _tell_held(self, row: LeaseRow) -> None:
+        if row.holder != self._holder_seen:
+            log.info("standing by", lease=self.name, holder=row.holder)
+            self._holder_seen = row.holder
+
+    def _tell_trouble(self, what: str, error: StoreUnavailable) -> None:
+        if not self._in_trouble:
+            log.warning(what, lease=self.name, reason=str(error))
+        self._in_trouble = True
+
+
+async def _within(seconds: float, event: Coroutine[None, None, object]) -> None:
+    """Wait for *event*, but no longer than *seconds*."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event
+    except TimeoutError:
+        return
+
+
+def kind(name: str) -> str:
+    """Return what a lease is counted under: its name without the last part, if it has several."""
+    return name.rpartition("/")[0] or name
