@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
+from tests.kafka.houses import a_kafka_house
 from tocsin.consumer import Unit, consume, run_timers
 from tocsin.errors import JobUnprepared, RecordUnreadable, SetAside, Stop
 from tocsin.records import Article
@@ -34,17 +35,29 @@ class House:
     store: Store
     stream: Stream
     clock: FakeClock
+    start_s: float  # in which a stage has surely begun to work
+    arrived: Callable[[], Awaitable[None]]  # returns once what was put out can be read
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with a_store(tmp_path) as store:
-        yield House(store, EmbeddedStream(store), FakeClock())
+@pytest.fixture(params=["embedded", "kafka"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    if request.param == "embedded":
+        async with a_store(tmp_path) as store:
+            yield House(store, EmbeddedStream(store), FakeClock(), start_s=0.3, arrived=_at_once)
+        return
+    dsn, broker = request.getfixturevalue("postgresql"), request.getfixturevalue("kafka")
+    async with a_kafka_house(dsn, broker) as far:
+        yield House(far.store, far.stream, FakeClock(), start_s=1.5, arrived=far.relayed)
+
+
+async def _at_once() -> None:
+    """Nothing is on its way where the stream is in the store."""
 
 
 async def put(house: House, *names: str) -> None:
     for name in names:
         await house.store.write(partial(emit, name=name))
+    await house.arrived()
 
 
 def emit(tx: Tx, *, name: str, topic: str = ARTICLES) -> None:
@@ -177,7 +190,7 @@ async def test_a_record_that_kills_its_stage_is_set_aside_at_the_third_start(hou
 
     for _ in range(6):
         try:
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(house.start_s):
                 await consume(
                     stream=house.stream,
                     store=house.store,
@@ -216,7 +229,7 @@ async def test_a_record_is_not_blamed_when_its_stage_ends_by_no_fault_of_its_own
 
     for _ in range(4):
         async with consuming(house, work):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(house.start_s / 3)
     async with consuming(house):
         await until(lambda: _equal(house, READINGS, 2))
 
