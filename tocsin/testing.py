@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from tocsin.store.postgresql import PostgresqlStore
+    from tocsin.store.settings import Timeouts
+
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -254,3 +257,32 @@ async def a_store(folder: Path, *, quota_bytes: int | None = None) -> AsyncItera
         yield store
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def a_cluster_store(dsn: str, *, timeouts: Timeouts | None = None) -> AsyncIterator[PostgresqlStore]:
+    """Yield an open store on a PostgreSQL database; it finds what others left or leave there."""
+    from tocsin.store.postgresql import PostgresqlStore  # noqa: PLC0415 — few tests need the driver
+
+    store = PostgresqlStore(dsn, timeouts=timeouts)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@contextmanager
+def a_cluster_transaction(dsn: str) -> Iterator[Tx]:
+    """Yield a transaction on a PostgreSQL database, which is undone at the end."""
+    from tocsin.store.migrate import migrate  # noqa: PLC0415 — few tests need the driver
+    from tocsin.store.postgresql_session import engine  # noqa: PLC0415
+    from tocsin.store.settings import Timeouts  # noqa: PLC0415
+
+    database = engine(dsn, timeouts=Timeouts(), name="test")
+    migrate(database)
+    with database.connect() as conn:
+        conn.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        yield Tx(conn, FakeClock())
+        conn.exec_driver_sql("ROLLBACK")
+    database.dispose()

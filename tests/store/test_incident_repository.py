@@ -7,20 +7,13 @@ import pytest
 from tocsin.errors import RecordUnreadable
 from tocsin.records import IncidentState, Severity
 from tocsin.store.incidents import AlertRow, IncidentRow, Judged
-from tocsin.testing import DAY, HOUR, NOON, a_store, a_transaction
+from tocsin.testing import DAY, HOUR, NOON, a_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
     from tocsin.store.tx import Tx
-
-
-@pytest.fixture
-def tx() -> Iterator[Tx]:
-    with a_transaction() as transaction:
-        yield transaction
 
 
 def incident(

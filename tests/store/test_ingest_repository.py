@@ -4,24 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tocsin.store.ingest import ArticleRow, FeedSetting
-from tocsin.testing import DAY, HOUR, MINUTE, NOON, a_store
+from tocsin.testing import DAY, HOUR, MINUTE, NOON
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from datetime import datetime
-    from pathlib import Path
 
     from tocsin.store.port import Store
     from tocsin.store.tx import Tx
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with a_store(tmp_path) as opened:
-        yield opened
 
 
 def setting(name: str, *, url: str | None = None, paused: bool = False) -> FeedSetting:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from tocsin.records import Delivery, DeliveryState, MessageKind
 from tocsin.store.notifier import Held, Told
-from tocsin.store.sqlite import SqliteStore
+from tocsin.store.port import Store
 from tocsin.store.tx import Tx
-from tocsin.testing import DAY, HOUR, MINUTE, NOON, a_store
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    async with a_store(tmp_path) as opened:
-        yield opened
+from tocsin.testing import DAY, HOUR, MINUTE, NOON
 
 
 def a_delivery(key: str = "k1", **parts: object) -> Delivery:
@@ -37,16 +27,16 @@ def a_delivery(key: str = "k1", **parts: object) -> Delivery:
     return replace(delivery, **parts)  # type: ignore[arg-type]  # a test names only fields of Delivery
 
 
-async def fill(store: SqliteStore, *deliveries: Delivery) -> list[bool]:
+async def fill(store: Store, *deliveries: Delivery) -> list[bool]:
     return await store.write(lambda tx: [tx.notifier.enqueue(delivery) for delivery in deliveries])
 
 
-async def claim(store: SqliteStore, *, at: timedelta = timedelta(0), limit: int = 10) -> list[str]:
+async def claim(store: Store, *, at: timedelta = timedelta(0), limit: int = 10) -> list[str]:
     taken = await store.write(lambda tx: tx.notifier.claim("desk", NOON + at, limit=limit))
     return [delivery.key for delivery in taken]
 
 
-async def test_a_message_comes_back_as_it_was_put_in(store: SqliteStore) -> None:
+async def test_a_message_comes_back_as_it_was_put_in(store: Store) -> None:
     delivery = a_delivery(alerts=("a", "b"), thread="root", language="de", accepted=("x@example.org", "y@example.org"))
 
     fresh = await fill(store, delivery, delivery)
@@ -55,7 +45,7 @@ async def test_a_message_comes_back_as_it_was_put_in(store: SqliteStore) -> None
     assert await store.read(lambda tx: tx.notifier.delivery("k1")) == delivery
 
 
-async def test_messages_of_one_incident_go_one_after_the_other_and_others_pass(store: SqliteStore) -> None:
+async def test_messages_of_one_incident_go_one_after_the_other_and_others_pass(store: Store) -> None:
     await fill(store, a_delivery("first"), a_delivery("second"), a_delivery("other", incident="incident-2"))
 
     taken = await claim(store)
@@ -68,7 +58,7 @@ async def test_messages_of_one_incident_go_one_after_the_other_and_others_pass(s
     assert after == ["second"]
 
 
-async def test_a_message_that_was_put_off_keeps_its_successors_back(store: SqliteStore) -> None:
+async def test_a_message_that_was_put_off_keeps_its_successors_back(store: Store) -> None:
     await fill(store, a_delivery("first"), a_delivery("second"))
     await claim(store)
     later = NOON + MINUTE
@@ -83,7 +73,7 @@ async def test_a_message_that_was_put_off_keeps_its_successors_back(store: Sqlit
     assert [(delivery.key, delivery.attempts, delivery.accepted) for delivery in in_time] == [("first", 2, ("x",))]
 
 
-async def test_a_dead_message_lets_its_successors_go_and_can_be_sent_again(store: SqliteStore) -> None:
+async def test_a_dead_message_lets_its_successors_go_and_can_be_sent_again(store: Store) -> None:
     await fill(store, a_delivery("first"), a_delivery("second"))
     await claim(store)
 
@@ -97,7 +87,7 @@ async def test_a_dead_message_lets_its_successors_go_and_can_be_sent_again(store
     assert await store.write(lambda tx: tx.notifier.retry("second", at=NOON)) is None
 
 
-async def test_what_was_being_sent_when_the_process_died_is_sent_again(store: SqliteStore) -> None:
+async def test_what_was_being_sent_when_the_process_died_is_sent_again(store: Store) -> None:
     await fill(store, a_delivery())
     await claim(store)
 
@@ -107,7 +97,7 @@ async def test_what_was_being_sent_when_the_process_died_is_sent_again(store: Sq
     assert await claim(store) == ["k1"]
 
 
-async def test_the_charge_counts_rings_of_one_subscription_only(store: SqliteStore) -> None:
+async def test_the_charge_counts_rings_of_one_subscription_only(store: Store) -> None:
     await fill(
         store,
         a_delivery("old", created_at=NOON - DAY),
@@ -122,7 +112,7 @@ async def test_the_charge_counts_rings_of_one_subscription_only(store: SqliteSto
     assert charged == (1, NOON)
 
 
-async def test_what_is_held_comes_out_once_the_newest_of_each_incident_the_gravest_first(store: SqliteStore) -> None:
+async def test_what_is_held_comes_out_once_the_newest_of_each_incident_the_gravest_first(store: Store) -> None:
     def unit(tx: Tx) -> None:
         notifier = tx.notifier
         for alert, incident, revision, severity, void in (
@@ -151,7 +141,7 @@ async def test_what_is_held_comes_out_once_the_newest_of_each_incident_the_grave
     assert nothing == []
 
 
-async def test_a_digest_never_takes_a_thread_away(store: SqliteStore) -> None:
+async def test_a_digest_never_takes_a_thread_away(store: Store) -> None:
     by_digest = Told(incident="i", receiver="desk", thread=None, subscription="all", at=NOON)
     by_message = replace(by_digest, thread="root")
 
@@ -161,7 +151,7 @@ async def test_a_digest_never_takes_a_thread_away(store: SqliteStore) -> None:
     assert await store.read(lambda tx: tx.notifier.told_of("i")) == {"desk": by_message}
 
 
-async def test_pruning_keeps_what_is_not_finished(store: SqliteStore) -> None:
+async def test_pruning_keeps_what_is_not_finished(store: Store) -> None:
     def unit(tx: Tx) -> None:
         notifier = tx.notifier
         for key in ("done", "waiting"):

@@ -168,6 +168,8 @@ def engine(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None 
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         use_native_hstore=False,
+        execution_options={"preserve_rowcount": True},  # of an INSERT as well: `insert_ignore` asks for it
+        hide_parameters=True,  # they are texts of articles, and what people are called
     )
 
 
