@@ -30,7 +30,7 @@ from tocsin.errors import SettingsInvalid, Stop
 from tocsin.foundation import Foundation, laid
 from tocsin.records import Article, Source
 from tocsin.replays import run_replays
-from tocsin.stages import WORK, archiving, detecting
+from tocsin.stages import PRELOAD, WORK, archiving, detecting
 from tocsin.stages.housekeeping import keep_house
 from tocsin.stream.codec import encode
 from tocsin.stream.port import ALERTS, ARTICLES, DEAD_LETTERS, READINGS, TOPICS
@@ -87,11 +87,11 @@ async def run(
         Stop: something that no restart of a stage can mend.
     """
     clock = SystemClock()
-    async with laid(settings, clock=clock) as foundation:
+    async with laid(settings, clock=clock, work=work) as foundation:
         pool = Pool(
             size=settings.tocsin.workers if {"ingest", "detectors"} & set(work) else 1,
             memory_limit_bytes=CHILD_MEMORY_BYTES,
-            preload=(*detecting.PRELOAD, "ingest.intake", "tocsin.cli"),
+            preload=PRELOAD,
         )
         async with pool:
             service = Service(
@@ -164,7 +164,7 @@ class Service:
         app = create_app(
             store=self._store,
             archive=self._archive,
-            health=Board(self._health, self._pool),
+            health=Board(self._health, self._pool, self._foundation.trouble),
             settings=lambda: self.settings.tocsin.web,
             actions=actions,
             clock=self._clock,
@@ -290,7 +290,8 @@ class Service:
     ) -> Stage:
         """Return a stage that runs where the *right* is held, and waits everywhere else."""
         alone = self._foundation.alone(right)
-        return Stage(name=name, run=partial(alone.while_held, run), silent_after=silent_after)
+        beat = partial(self._health.beat, name)
+        return Stage(name=name, run=partial(alone.while_held, run, beat=beat), silent_after=silent_after)
 
     def _consuming(self, name: str, group: str, topic: str, work: Work, *, alone: str) -> Stage:
         run = partial(self._consume, name, group, topic, work)

@@ -53,7 +53,7 @@ def _die(point: str, at: int) -> None:
     from notifier.channels.file import JsonLines
     from notifier.channels.slack_webhook import SlackWebhook
     from tocsin.store import sqlite
-    from tocsin.store.archive import Archive
+    from tocsin.store.archive import FileArchive
     from tocsin.store.commit_counter import CommitCounter
 
     death = _Death(point, at)
@@ -77,7 +77,7 @@ def _die(point: str, at: int) -> None:
 
     sqlite._engine = engine_of
     _wrap(CommitCounter, "note", death, after="after count")
-    _wrap(Archive, "put", death, before="before archive", after="after archive")
+    _wrap(FileArchive, "put", death, before="before archive", after="after archive")
     for channel in (JsonLines, SlackWebhook):
         _wrap_async(channel, "send", death, before="before send", after="after send")
 

@@ -30,12 +30,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 DATA = Path("data")
 
 
-def settings_of(config: Path | None, data: Path) -> Settings:
-    """Load and check the configuration, with this process's environment for its secrets.
+def settings_of(config: Path | None, data: Path, *, compiled: str = "") -> Settings:
+    """Load and check the configuration, with this process's environment for its secrets (see `load_settings`).
 
     Raises:
         SettingsInvalid: with every mistake of every file.
     """
     from tocsin.settings import load_settings
 
-    return load_settings(config, data_dir=data.absolute(), environment=os.environ)
+    return load_settings(config, data_dir=data.absolute(), environment=os.environ, compiled=compiled)

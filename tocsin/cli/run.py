@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -15,7 +17,8 @@ import uvloop
 from tocsin.cli.options import DATA, ConfigOption, DataOption, settings_of
 from tocsin.errors import Stop
 from tocsin.mistakes import did_you_mean
-from tocsin.stages import WORK
+from tocsin.records import digest
+from tocsin.stages import PRELOAD, WORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 STAGE_DRAIN_S: Final = 6.0  # of the ten seconds that a service manager is promised; the rest closes store and children
 LAST_RESORT_S: Final = 9.5
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+COMPILED: Final = "rules.compiled"  # names the rules that compiled at the last start, and the version they did with
+CHILDREN_FOR: Final = frozenset({"ingest", "detectors"})
 WEB: Final = "web"  # which every process serves; alone it means: nothing else
 
 
@@ -58,14 +63,19 @@ def run(
     for number in STOPPING:
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
+    if not stages or CHILDREN_FOR & set(stages):
+        from tocsin.workers import start_fork_server
+
+        start_fork_server(PRELOAD)  # it imports as long as we do
     from tocsin import logs
     from tocsin.datadir import held
 
     logs.configure(level=level)
     folder = data.absolute()
+    note = folder / COMPILED
 
     def load() -> Settings:
-        loaded = settings_of(config, folder)
+        loaded = settings_of(config, folder, compiled=_compiled(note))
         logs.hide(loaded.secrets())
         return loaded if listen is None else loaded.listening_on(listen)
 
@@ -73,6 +83,7 @@ def run(
     work = _work(stages, settings)
     with held(folder):
         typer.echo(f"tocsin: state in {folder}, rules {settings.detectors.version[:12]}", err=True)
+        _note_compiled(note, settings.detectors.version)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_serve(settings, load, reload_asked, work))
@@ -95,6 +106,28 @@ def _work(stages: list[str] | None, settings: Settings) -> Collection[str]:
     if settings.tocsin.mode == "embedded":
         raise Stop("mode embedded is one process that does everything: name no stage, or set mode: cluster")
     return frozenset(stages) - {WEB}
+
+
+def _compiled(note: Path) -> str:
+    """Return the version of the rules that are known to compile with this very program; empty when none are."""
+    with contextlib.suppress(OSError, ValueError):
+        rules, program = note.read_text("utf-8").split()
+        return rules if program == _program() else ""
+    return ""
+
+
+def _note_compiled(note: Path, rules: str) -> None:
+    if _compiled(note) != rules:
+        with contextlib.suppress(OSError):  # then it takes a second longer the next time, too
+            note.write_text(f"{rules} {_program()}\n", "utf-8")
+
+
+def _program() -> str:
+    """Name the code that compiles rules, by the times at which its files were written."""
+    import detectors
+
+    folder = Path(detectors.__file__).parent
+    return digest(*(f"{path.name} {path.stat().st_mtime_ns}" for path in sorted(folder.glob("*.py"))))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 GROUP: Final = "detectors"
 DEADLINE_S: Final = 2.0  # for one article; a long one takes 20 ms, and a busy machine is given a hundredfold
-PRELOAD: Final = ("tocsin.stages.detecting",)
 
 
 @dataclass(frozen=True, slots=True)

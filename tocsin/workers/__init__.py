@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from tocsin.workers.job import Done, Failed, FailureKind, Job
 from tocsin.workers.pool import Pool
+from tocsin.workers.process import start_fork_server
 
-__all__ = ["Done", "Failed", "FailureKind", "Job", "Pool"]
+__all__ = ["Done", "Failed", "FailureKind", "Job", "Pool", "start_fork_server"]

@@ -14,7 +14,7 @@ from tocsin.metrics import CHILD_RESTARTS
 from tocsin.workers.child import described, unpickled
 from tocsin.workers.job import Done, Failed, FailureKind, Job
 from tocsin.workers.order import Order, Piece
-from tocsin.workers.process import CONTEXT, LARGE_BYTES, Child, ChildGone
+from tocsin.workers.process import CONTEXT, LARGE_BYTES, OURS, Child, ChildGone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,7 @@ class Pool:
             raise ValueError(f"a pool of {size} children cannot work")
         self._size = size
         self._memory_limit_bytes = memory_limit_bytes
-        # What the fork server imports once, every child has at birth.
-        CONTEXT.set_forkserver_preload([*preload, "tocsin.workers.child"])
+        CONTEXT.set_forkserver_preload([*preload, OURS])  # of no effect where it runs already
         self._tasks = asyncio.TaskGroup()
         self._lanes: list[asyncio.Task[None]] = []
         self._idle: deque[asyncio.Future[Piece]] = deque()

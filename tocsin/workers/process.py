@@ -11,6 +11,7 @@ import pickle
 import signal
 import socket
 import weakref
+from multiprocessing import forkserver
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,19 @@ CONTEXTS_KEPT = 8  # rule versions a child holds at once; after a reload the old
 LARGE_BYTES = 256 * 1024  # beyond this, pickling leaves the loop
 
 CONTEXT = multiprocessing.get_context("forkserver")
+OURS = "tocsin.workers.child"
 
 _alive: weakref.WeakSet[Child] = weakref.WeakSet()
+
+
+def start_fork_server(preload: Sequence[str]) -> None:
+    """Start the process that children are forked from, and return at once while it imports *preload*.
+
+    What it imports once, every child has at birth. A pool starts it by itself; who does so long before has the
+    children earlier.
+    """
+    CONTEXT.set_forkserver_preload([*preload, OURS])
+    forkserver.ensure_running()
 
 
 class ChildGone(Exception):
