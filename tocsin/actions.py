@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 class Board:
     """The health board in the web's words."""
 
-    def __init__(self, health: Health, pool: Pool) -> None:
+    def __init__(self, health: Health, pool: Pool, trouble: Callable[[], Sequence[str]]) -> None:
         self._health = health
         self._pool = pool
+        self._trouble = trouble
 
     def stages(self) -> Sequence[StageStatus]:
         """Return every stage of this process."""
@@ -53,7 +54,7 @@ class Board:
     def unready(self) -> Sequence[str]:
         """Return why work should not be sent here now."""
         childless = () if self._pool.pids else ("no worker child is up",)
-        return (*self._health.ready().reasons, *childless)
+        return (*self._health.ready().reasons, *childless, *self._trouble())
 
 
 class Actions:
@@ -72,8 +73,8 @@ class Actions:
     ) -> None:
         self._settings = settings
         self._reload = reload
+        self.stream = stream
         self._store = store
-        self._stream = stream
         self._archive = archive
         self._pool = pool
         self.letters = Desk(store=store, clock=clock, receivers=lambda: settings().notifier.receivers)
@@ -109,7 +110,7 @@ class Actions:
 
     async def measure(self) -> Measured:
         """Look at lag, sizes and versions now, and set the gauges accordingly."""
-        lag = await self._stream.lag()
+        lag = await self.stream.lag()
         for (group, topic), behind in lag.items():
             metrics.LAG.labels(group=group, topic=topic).set(behind)
         files = await asyncio.to_thread(self._archive.sizes)

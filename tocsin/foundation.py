@@ -6,14 +6,16 @@ processes as wanted; what only one of them may do is held by a lease.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+import structlog
+
+from tocsin.errors import StoreUnavailable
+from tocsin.stages import WORK
 from tocsin.store.archive import FileArchive
 from tocsin.store.port import Archive, Store
 from tocsin.store.sqlite import SqliteStore
@@ -21,20 +23,38 @@ from tocsin.stream.embedded import EmbeddedStream
 from tocsin.stream.port import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
+    from contextlib import AbstractAsyncContextManager
 
     from tocsin.clock import Clock
     from tocsin.settings import Settings
+    from tocsin.store.postgresql import PostgresqlStore
 
+log = structlog.get_logger()
+
+OPEN_RETRY_S: Final = 1.0
 STORE_FILE: Final = "tocsin.db"
 STORE_QUOTA_BYTES: Final = 8_000_000_000  # of the stream and state; the archive has its own (`keep.size`)
+
+
+def _nobody_listens() -> None:
+    """Stand in for the health board where nobody watches."""
+
+
+def _nothing() -> Sequence[str]:
+    return ()
 
 
 class Alone(Protocol):
     """The right to do something that only one process may do."""
 
-    async def while_held(self, run: Callable[[Store], Awaitable[None]]) -> None:
-        """Call *run* whenever the right is ours, with a store that refuses to write when it is not any more."""
+    async def while_held(
+        self, run: Callable[[Store], Awaitable[None]], *, beat: Callable[[], None] = _nobody_listens
+    ) -> None:
+        """Call *run* whenever the right is ours, with a store that refuses to write when it is not any more.
+
+        *beat* is called while waiting for it.
+        """
         ...
 
 
@@ -44,8 +64,11 @@ class Undisputed:
 
     store: Store
 
-    async def while_held(self, run: Callable[[Store], Awaitable[None]]) -> None:
+    async def while_held(
+        self, run: Callable[[Store], Awaitable[None]], *, beat: Callable[[], None] = _nobody_listens
+    ) -> None:
         """Call *run* now."""
+        beat()
         await run(self.store)
 
 
@@ -53,26 +76,29 @@ class Undisputed:
 class Foundation:
     """State, stream and archive. `background` are further stages, by name, that this mode needs in each process.
 
-    A stream that `repeats` may bring a record again.
+    A stream that `repeats` may bring a record again. `holder` is this process among those that share the work; None
+    where there are no others. `trouble` says why work should not be sent here now.
     """
 
     store: Store
     stream: Stream
     archive: Archive
     alone: Callable[[str], Alone]
-    background: Mapping[str, Callable[[], Awaitable[None]]]
-    repeats: bool
+    background: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    repeats: bool = False
+    holder: str | None = None
+    trouble: Callable[[], Sequence[str]] = _nothing
+
+
+def laid(settings: Settings, *, clock: Clock, work: Collection[str] = WORK) -> AbstractAsyncContextManager[Foundation]:
+    """Open what the configured mode needs for *work*, and close it at the end."""
+    if settings.tocsin.mode == "embedded":
+        return _embedded(settings, clock=clock)
+    return _cluster(settings, clock=clock, work=work)
 
 
 @asynccontextmanager
-async def laid(settings: Settings, *, clock: Clock) -> AsyncIterator[Foundation]:
-    """Open what the configured mode needs, and close it at the end."""
-    async with laid_embedded(settings, clock=clock) as foundation:
-        yield foundation
-
-
-@asynccontextmanager
-async def laid_embedded(settings: Settings, *, clock: Clock) -> AsyncIterator[Foundation]:
+async def _embedded(settings: Settings, *, clock: Clock) -> AsyncIterator[Foundation]:
     """Open the one file, for this process alone."""
     store = SqliteStore(settings.data_dir / STORE_FILE, clock=clock, quota_bytes=STORE_QUOTA_BYTES)
     await store.open()
@@ -82,13 +108,64 @@ async def laid_embedded(settings: Settings, *, clock: Clock) -> AsyncIterator[Fo
             stream=EmbeddedStream(store),
             archive=FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size),
             alone=lambda _: Undisputed(store),
-            background={},
-            repeats=False,
         )
     finally:
         await store.close()
 
 
-def holder() -> str:
-    """Return a name for this process that no other one has, and that an operator can find."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+@asynccontextmanager
+async def _cluster(settings: Settings, *, clock: Clock, work: Collection[str]) -> AsyncIterator[Foundation]:
+    """Open the database and the brokers, as one process of several. Who can reach neither yet waits for them.
+
+    Each process stands ready for what needs no room of its own: relaying and keeping house.
+    """
+    from tocsin.leases import Lease, new_holder  # noqa: PLC0415 — a single process has no use for them
+    from tocsin.store.archive_postgresql import PostgresqlArchive  # noqa: PLC0415
+    from tocsin.store.postgresql import PostgresqlStore  # noqa: PLC0415
+    from tocsin.stream.kafka import KafkaStream  # noqa: PLC0415
+    from tocsin.stream.relay import Relay  # noqa: PLC0415
+
+    kafka, postgresql = settings.tocsin.kafka, settings.tocsin.postgresql
+    assert kafka is not None
+    assert postgresql is not None
+    dsn, holder = postgresql.dsn.get_secret_value(), new_holder()
+    store = PostgresqlStore(dsn, clock=clock, readers=postgresql.readers, timeouts=postgresql.timeouts, name=holder)
+    await _open(store, clock=clock)
+    stream = KafkaStream(kafka, store=store, clock=clock)
+    archive = PostgresqlArchive(dsn, size=settings.tocsin.keep.size, timeouts=postgresql.timeouts, name=holder)
+    names = ("relay", "housekeeping", *(name for name in ("incidents", "notifier", "archive") if name in work))
+    leases = {name: Lease(name, store=store, clock=clock, holder=holder) for name in names}
+    try:
+        yield Foundation(
+            store=store,
+            stream=stream,
+            archive=archive,
+            alone=leases.__getitem__,
+            background={
+                "brokers": stream.keep,
+                **{f"lease {name}": lease.keep for name, lease in leases.items()},
+                "relay": partial(leases["relay"].while_held, Relay(stream, clock=clock).run),
+            },
+            repeats=True,
+            holder=holder,
+            trouble=lambda: [trouble] if (trouble := stream.trouble) else [],
+        )
+    finally:
+        await stream.close()
+        archive.close()
+        await store.close()
+
+
+async def _open(store: PostgresqlStore, *, clock: Clock) -> None:
+    """Open the store however long its server takes to be there: services of one installation start in any order."""
+    told = False
+    while True:
+        try:
+            await store.open()
+        except StoreUnavailable as error:
+            if not told:
+                log.warning("waiting for the database", reason=str(error))
+            told = True
+            await clock.sleep(OPEN_RETRY_S)
+        else:
+            return

@@ -14,18 +14,32 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from sqlalchemy import BigInteger, LargeBinary, String, bindparam, column, func, select, table, text, tuple_
+from sqlalchemy import (
+    BigInteger,
+    LargeBinary,
+    String,
+    bindparam,
+    column,
+    create_engine,
+    func,
+    select,
+    table,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import TSVECTOR, insert
 from sqlalchemy.exc import DBAPIError
 
 from tocsin.errors import StoreFull, StoreUnavailable
 from tocsin.store.archive import Kept
+from tocsin.store.postgresql_session import connect
 from tocsin.store.schema import EPOCH, MICROSECOND
+from tocsin.store.settings import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection, Engine, Row, Select
+    from sqlalchemy import Connection, Row, Select
 
 log = structlog.get_logger()
 
@@ -82,11 +96,22 @@ _LAST: Final = 2**63 - 1
 class PostgresqlArchive:
     """`Archive` in the database of the store, `size` bytes at most. Every method blocks: call it in a thread."""
 
-    def __init__(self, engine: Engine, *, size: int) -> None:
-        self._engine = engine
+    def __init__(self, dsn: str, *, size: int, timeouts: Timeouts | None = None, name: str = "tocsin") -> None:
+        timeouts = timeouts or Timeouts()
+        self._engine = create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: connect(dsn, timeouts=timeouts, name=name),
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
         self.size = size
         self._ready = False
         self._made: set[str] = set()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
 
     def put(self, kept: Sequence[Kept]) -> None:
         """Keep records; what is there already stays as it is.
