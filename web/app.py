@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from tocsin.errors import TryLater
-from web import api, changes, letters, openapi, probes
+from web import api, changes, letters, openapi, probes, topics
 from web.access import Authentication
 from web.csrf import CsrfGuard, CsrfTokens
 from web.endpoint import JSON, Endpoint, route
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from web.ports import Actions, Archive, Health
     from web.settings import WebSettings
 
-ENDPOINTS: Final = (*probes.ENDPOINTS, *api.ENDPOINTS, *changes.ENDPOINTS, *letters.ENDPOINTS)
+ENDPOINTS: Final = (
+    *probes.ENDPOINTS,
+    *api.ENDPOINTS,
+    *topics.ENDPOINTS,
+    *changes.ENDPOINTS,
+    *letters.ENDPOINTS,
+)
 
 
 def create_app(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tocsin.clock import Clock
 from tocsin.store.port import Store
+from tocsin.stream.port import Stream
 from web.settings import WebSettings
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ class Letters(Protocol):
 
 class Actions(Protocol):
     """What a caller may have the service do."""
+
+    @property
+    def stream(self) -> Stream:
+        """The topics, to be looked at."""
+        ...
 
     @property
     def letters(self) -> Letters:

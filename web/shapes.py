@@ -188,6 +188,40 @@ class StatusAnswer(Answer):
     replays: dict[str, int]
 
 
+class PartitionAnswer(Answer):
+    """What of a partition can be looked at: offsets from `first` up to, not including, `end`."""
+
+    partition: int
+    first: int
+    end: int
+
+
+class TopicAnswer(Answer):
+    """One topic of the stream, and where the JSON Schema of its records is."""
+
+    topic: str
+    partitions: list[PartitionAnswer]
+    json_schema: str
+
+
+class RecordAnswer(Answer):
+    """One record as it is on the topic. `value` is null when it cannot be read, and `damage` says why."""
+
+    partition: int
+    offset: int
+    key: str
+    id: str
+    value: Any = None
+    damage: str | None = None
+
+
+class RecordPage(Answer):
+    """Some records of a partition. `next` is the `start` of the following request, which may bring nothing yet."""
+
+    items: list[RecordAnswer]
+    next: int
+
+
 class ReloadAnswer(Answer):
     """The configuration was read again and is in force."""
 
@@ -311,6 +345,19 @@ def instant(text: str | None, name: str) -> datetime | None:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Refused(400, f"{name!r} must be an instant such as 2026-03-04T12:00:00Z") from None
+
+
+def number(text: str | None, name: str, *, most: int) -> int:
+    """Return the number that the parameter *name* says, 0 without one.
+
+    Raises:
+        Refused: no number, or more than *most*.
+    """
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and int(text) <= most):
+        raise Refused(400, f"{name!r} must be a number from 0 to {most}")
+    return int(text)
 
 
 def limit(text: str | None) -> int:

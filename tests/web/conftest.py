@@ -16,6 +16,7 @@ from tocsin.dead_letters import Desk
 from tocsin.errors import Problem
 from tocsin.store.archive import FileArchive
 from tocsin.store.sqlite import SqliteStore
+from tocsin.stream.embedded import EmbeddedStream
 from tocsin.testing import a_store
 from web.app import create_app
 from web.ports import Measured, StageStatus
@@ -46,6 +47,11 @@ class Service:
     problems: list[Problem] = field(default_factory=list)
     reloads: int = 0
     store: SqliteStore | None = None
+
+    @property
+    def stream(self) -> EmbeddedStream:
+        assert self.store is not None
+        return EmbeddedStream(self.store)
 
     @property
     def letters(self) -> Desk:
