@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, TextIO, cast
 from urllib.parse import quote
 
 import structlog
+from typing_extensions import override
+
+from tocsin.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,6 +63,12 @@ CAPS: Mapping[str, int] = {
     "uvicorn.error": logging.WARNING,
 }
 
+# What is said so often in a row before it is held back (`tocsin.repeats`), by a library and by us.
+LIBRARY_FIRST = 2
+OURS_FIRST = 10
+# What tells two of our lines of the same event apart: one feed that fails must not hide another.
+OF_WHOM = ("stage", "feed", "receiver", "lane", "group", "topic", "lease", "host", "room", "kind", "file")
+
 _hidden: set[str] = set()
 _hidden_pattern: re.Pattern[str] | None = None
 
@@ -81,12 +90,13 @@ def configure(*, level: str = "INFO", json: bool | None = None, stream: TextIO |
         _renderer(as_json=as_json, colours=stream.isatty()),
     ]
     structlog.configure(
-        processors=[*stamp, *last],
+        processors=[_OurRepeats(), *stamp, *last],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", target)),
         cache_logger_on_first_use=False,  # loggers are made at import, before the level is known
     )
     handler = _Handler(target)
+    handler.addFilter(_LibraryRepeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder(), *stamp],
@@ -158,6 +168,38 @@ def _renderer(*, as_json: bool, colours: bool) -> Processor:
         return structlog.processors.JSONRenderer(ensure_ascii=False, default=repr)
     plain = structlog.dev.plain_traceback
     return structlog.dev.ConsoleRenderer(colors=colours, timestamp_key="time", exception_formatter=plain)
+
+
+class _OurRepeats:
+    """Holds back what we say again and again, from warnings on: what went right is told as often as it does."""
+
+    def __init__(self) -> None:
+        self._repeats = Repeats(OURS_FIRST)
+
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        if method in {"debug", "info"}:
+            return event
+        held_back = self._repeats.held_back((event.get("event"), *(str(event.get(name)) for name in OF_WHOM)))
+        if held_back is None:
+            raise structlog.DropEvent
+        if held_back:
+            event["held_back"] = held_back
+        return event
+
+
+class _LibraryRepeats(logging.Filter):
+    """Holds back what libraries say again and again, by its words without the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeats = Repeats(LIBRARY_FIRST)
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        held_back = self._repeats.held_back((record.name, record.levelno, str(record.msg)))
+        if held_back:
+            record.held_back = held_back
+        return held_back is not None
 
 
 class _Undying:
