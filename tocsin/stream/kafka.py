@@ -10,7 +10,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from tocsin import metrics
@@ -120,10 +120,8 @@ class KafkaStream:
             StreamUnavailable: no broker answers as it should.
         """
         where = TopicPartition(f"{self.settings.prefix}{topic}", partition)
-        consumer = AIOKafkaConsumer(
-            **self.brokers.arguments(),
+        consumer = self.brokers.consumer(
             group_id=None,
-            auto_offset_reset="none",
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             fetch_max_bytes=FETCH_BYTES,
             fetch_max_wait_ms=LOOK_WAIT_MS,

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import (
     CorruptRecordException,
@@ -196,6 +196,7 @@ class KafkaReader:
             self._positions[of.partition] = messages[-1].offset + 1
             self._moved[of.partition] = now
         if records:
+            self._brokers.back()
             self._patience_s = STALL_S
             self._suspects = {}
         return records
@@ -207,7 +208,7 @@ class KafkaReader:
                     await self._ready.wait()
             except TimeoutError:
                 return False
-        consumer = AIOKafkaConsumer(**self._arguments())
+        consumer = self._brokers.consumer(**self._arguments())
         try:
             await self._brokers.start(consumer)
         except StreamUnavailable as error:
@@ -227,10 +228,7 @@ class KafkaReader:
     def _arguments(self) -> dict[str, Any]:
         several = partitions(self._settings, self._topic) > 1
         common = {
-            **self._brokers.arguments(),
             "group_id": None,
-            "enable_auto_commit": False,
-            "auto_offset_reset": "none",
             "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
             "fetch_max_bytes": FETCH_BYTES,
             "fetch_max_wait_ms": WAIT_SEVERAL_MS if several else WAIT_ONE_MS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from tocsin.stream.brokers import let_go
@@ -63,7 +63,7 @@ class Probe:
     async def _started(self) -> Any:  # noqa: ANN401  aiokafka has no types
         async with self._starting:
             if self._consumer is None:
-                consumer = AIOKafkaConsumer(**self._brokers.arguments(), group_id=None, auto_offset_reset="none")
+                consumer = self._brokers.consumer(group_id=None)
                 try:
                     await consumer.start()
                 except BaseException:

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTimestampError,
@@ -78,8 +77,7 @@ class Relay:
         """Relay until cancelled, or until *store* says that another one has the right (`Fenced`)."""
         await self._stream.ready.wait()
         while True:
-            producer = AIOKafkaProducer(
-                **self._stream.brokers.arguments(),
+            producer = self._stream.brokers.producer(
                 acks="all",
                 enable_idempotence=True,
                 max_batch_size=BATCH_BYTES,
@@ -162,6 +160,7 @@ class Relay:
         error = future.exception() if future.done() else TimeoutError("no answer")
         if error is None:
             flight.landed.extend(chosen)
+            self._stream.brokers.back()
         elif not isinstance(error, KafkaError | TimeoutError):
             raise error
         elif not _is_refusal(error):
