@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
-from operator import or_
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from detectors import deaths, dismissal, troops
@@ -18,6 +17,7 @@ from detectors.prefilter import Prefilter
 from detectors.rules import Rule, compiled
 from detectors.settings import LexiconSettings, RuleFile, RuleSettings
 from detectors.tokens import fold, split
+from detectors.wording import Wording
 from tocsin import yamlfile
 from tocsin.records import Article, Certainty, Detection, Mention, Reading, digest
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from detectors.prefilter import Hit
     from detectors.tokens import Sentence
 
 LEAD_CHARS: Final = 400
@@ -106,7 +107,20 @@ class Tongue:
         """What sorts out most sentences by their letters."""
         return Prefilter(self.lexicon, [pattern for rule in self._rules for pattern in rule.patterns])
 
-    def sentences(self, fields: Mapping[str, str], hits: Mapping[str, list[tuple[int, int]]]) -> list[Sentence]:
+    def is_promising(
+        self, fields: Mapping[str, str], folded: Mapping[str, str], hits: Mapping[str, Sequence[Hit]]
+    ) -> bool:
+        """Tell whether some pattern may match somewhere; most articles end here."""
+        bits = 0
+        for some in hits.values():
+            for _, bit, _ in some:
+                bits |= bit
+        if not bits or not self.prefilter.suffices(bits):
+            return False
+        promises = [self.prefilter.promise(text, folded[name], hits[name]) for name, text in fields.items()]
+        return any(hot for hot, _ in promises) and any(stands for _, stands in promises)
+
+    def sentences(self, fields: Mapping[str, str], hits: Mapping[str, Sequence[Hit]]) -> list[Sentence]:
         """Cut the fields into sentences, and mark the opening and those around every one that can match."""
         found: list[Sentence] = []
         hot: set[int] = set()
@@ -133,6 +147,7 @@ class Engine:
         self.rules = tuple(compiled(rule) for rule in config.rules)
         self._patterned = tuple(rule for rule in self.rules if rule.patterns)
         self._worded = tuple(rule for rule in self.rules if rule.keywords or rule.query)
+        self._wording = Wording(self._worded)
         self._coded = tuple(rule for rule in self.rules if rule.function)
         self.tongues = {settings.language: Tongue(settings, self._patterned) for settings in config.lexicons}
         self._known = frozenset(self.tongues)
@@ -154,23 +169,22 @@ class Engine:
         )
         spoken = language_of(opening[:LEAD_CHARS], prior=language, known=self._known)
         tongue = self.tongues.get(spoken or "")
-        hits = (
-            {name: tongue.prefilter.hits(fold(text, spoken or "")) for name, text in fields.items()} if tongue else {}
-        )
-        bits = reduce(or_, (bit for found in hits.values() for _, bit in found), 0)
-        close = tongue is not None and tongue.prefilter.suffices(bits)
-        if not close and not self._worded and not self._coded:
+        folded = {name: fold(text, spoken or "") for name, text in fields.items()}
+        hits = {name: tongue.prefilter.hits(text) for name, text in folded.items()} if tongue else {}
+        close = tongue is not None and tongue.is_promising(fields, folded, hits)
+        worded = self._wording.possible(fields, folded, spoken or "") if self._worded else ()
+        if not close and not worded and not self._coded:
             return Examined(document=None, language=spoken or language, candidates=(), detections=())
         candidates: list[Candidate] = []
         document: Document | None = None
-        if close or self._worded:
-            document = self._document(fields, spoken, tongue, published, hits if close else {})
+        if close or worded:
+            document = self._document(fields, spoken, tongue, published, hits)
         if close and document is not None:
             for rule in self._patterned:
                 if not rule.settings.languages or spoken in rule.settings.languages:
                     candidates += _FINDERS[rule.settings.type](document, rule)
         if document is not None:
-            candidates += self._by_words(document, spoken)
+            candidates += self._by_words(worded, document, spoken)
         detections = merged(candidates)
         if article is not None:
             for rule in self._coded:
@@ -186,7 +200,7 @@ class Engine:
         spoken: str | None,
         tongue: Tongue | None,
         published: datetime | None,
-        hits: Mapping[str, list[tuple[int, int]]],
+        hits: Mapping[str, Sequence[Hit]],
     ) -> Document:
         if tongue is not None:
             sentences = tongue.sentences(fields, hits)
@@ -199,8 +213,8 @@ class Engine:
         home = tongue.settings.home if tongue else None
         return Document(language=spoken or "", home=home, sentences=sentences, fields=dict(fields), published=published)
 
-    def _by_words(self, document: Document, spoken: str | None) -> Iterable[Candidate]:
-        for rule in self._worded:
+    def _by_words(self, rules: Iterable[Rule], document: Document, spoken: str | None) -> Iterable[Candidate]:
+        for rule in rules:
             if rule.settings.languages and spoken not in rule.settings.languages:
                 continue
             found = rule.keywords.find(document) if rule.keywords else rule.query.find(document) if rule.query else []

@@ -23,6 +23,11 @@ class Part:
     gap: int = 0
     final: bool = False
 
+    @property
+    def is_literal(self) -> bool:
+        """It is one of some words, and no start, ending or number."""
+        return bool(self.exact) and not (self.starts or self.endings or self.number)
+
     def fits(self, text: str, low: str, numbers: frozenset[str]) -> bool:
         """Whether a word of a sentence is one of its forms."""
         word = text if self.cased else low
@@ -35,13 +40,28 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a class: its first word, and those that must follow; `bars` keeps its words out of the class."""
+    """One line of a class: its first word, and those that must follow; `bars` keeps its words out of the class.
+
+    The word right behind the first must be one of `adjacent`, and one of `must` has to stand somewhere in the
+    sentence, as written or folded; empty or None where no plain words can be named.
+    """
 
     name: str
     first: Part
     rest: tuple[Part, ...]
     value: tuple[int | None, ...] | None
     bars: bool
+    adjacent: frozenset[str] | None = None
+    must: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, name: str, parts: tuple[Part, ...], value: tuple[int | None, ...] | None, *, bars: bool) -> Entry:
+        """Make one of its parts, and note which words tell at once that it cannot stand somewhere."""
+        first, rest = parts[0], parts[1:]
+        literal = [part for part in rest if part.is_literal]
+        must = max(literal, key=lambda part: min(map(len, part.exact)), default=Part()).exact
+        adjacent = rest[0].exact if rest and rest[0].is_literal and not rest[0].gap and not rest[0].cased else None
+        return cls(name, first, rest, value, bars, adjacent, must)
 
 
 def parts_of(text: str, language: str) -> tuple[Part, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from detectors.tokens import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set as AbstractSet
 
     from detectors.document import Document
     from detectors.settings import KeywordSettings
@@ -38,6 +38,10 @@ class Phrase:
             raise ValueError(f"{text!r} is not one to {_WORD_LIMIT} words")
         return cls(tuple(parts))
 
+    def may_stand(self, words: AbstractSet[str]) -> bool:
+        """Tell whether all its words are among *words*, those that some text contains."""
+        return all(word in words for word, _ in self.parts)
+
     def places(self, sentence: Sentence) -> Iterator[tuple[int, int]]:
         """Every (start, end) in words of *sentence*."""
         lows, size = sentence.lows, len(self.parts)
@@ -59,6 +63,17 @@ class Keywords:
         self._any = [Phrase.of(text) for text in settings.any]
         self._all = [Phrase.of(text) for text in settings.all]
         self._none = [Phrase.of(text) for text in settings.none]
+
+    @property
+    def words(self) -> set[str]:
+        """All words that must or may be there."""
+        return {word for phrase in (*self._any, *self._all) for word, _ in phrase.parts}
+
+    def may_match(self, words: AbstractSet[str]) -> bool:
+        """Tell whether an article can match of whose text only these *words* are known."""
+        if not all(phrase.may_stand(words) for phrase in self._all):
+            return False
+        return not self._any or any(phrase.may_stand(words) for phrase in self._any)
 
     def find(self, document: Document) -> list[tuple[Sentence, int, int]]:
         """Where the article matches; empty when it does not."""

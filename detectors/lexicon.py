@@ -5,10 +5,12 @@ Every entry hangs on its first word, so a sentence costs one look-up a word; wha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detectors.entries import Entry, Part, joined_numbers, parts_of
 from detectors.marks import Mark
+from detectors.tokens import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,6 +52,29 @@ _FAMILY: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What a word may begin: `following` by the word behind it, for words that alone decide; `entries` before others.
+
+    A common word begins hundreds of phrases, and the next word rules out nearly all of them.
+    """
+
+    entries: tuple[Entry, ...]
+    following: dict[str, tuple[Entry, ...]]
+
+
+_NOTHING: Final = _Known((), {})
+
+
+def _known(entries: list[Entry]) -> _Known:
+    others = [entry for entry in entries if entry.adjacent is None]
+    nexts = {word for entry in entries if entry.adjacent is not None for word in entry.adjacent}
+    return _Known(
+        tuple(others),
+        {word: tuple(e for e in entries if e.adjacent is None or word in e.adjacent) for word in nexts},
+    )
+
+
 class Lexicon:
     """Compiled from one language's file."""
 
@@ -63,7 +88,7 @@ class Lexicon:
         self._endings: dict[str, list[Entry]] = {}
         self._any_number: list[Entry] = []
         self._entries: dict[str, list[Entry]] = {}
-        self._known: dict[str, tuple[tuple[Entry, ...], frozenset[str]]] = {}
+        self._known: dict[str, _Known] = {}
         numbers = dict(settings.numbers)
         if settings.tens_and_units:
             numbers |= joined_numbers(settings.numbers, settings.tens_and_units)
@@ -76,46 +101,47 @@ class Lexicon:
         wanted = set(scopes)
         return [name for name in self._entries if name.startswith(SCOPE) and name.split(":")[1] in wanted]
 
-    def keys(self, names: Iterable[str]) -> Iterator[tuple[str, str, bool, bool]]:
-        """Yield (class, letters, must open a word, must close a word) that every text with such an entry contains."""
+    def keys(self, names: Iterable[str]) -> Iterator[tuple[str, str, bool, bool, tuple[Part, ...]]]:
+        """Yield (class, letters that every such entry contains, must open a word, must close one, other parts)."""
         for name in names:
             for entry in self._entries.get(name, ()):
                 parts = [part for part in (entry.first, *entry.rest) if not part.number]
                 longest = max(parts, key=_shortest_option, default=None)
                 if longest is None:
                     continue
+                others = tuple(part for part in parts if part is not longest)
                 for word in longest.exact:
-                    yield name, word.lower(), not self.settings.clitics, True
+                    yield name, fold(word, self.language), not self.settings.clitics, True, others
                 for word in longest.starts:
-                    yield name, word.lower(), not self.settings.clitics, False
+                    yield name, fold(word, self.language), not self.settings.clitics, False, others
                 for word in longest.endings:
-                    yield name, word.lower(), False, True
+                    yield name, fold(word, self.language), False, True, others
 
     def mark(self, sentence: Sentence) -> None:
         """Find every class in *sentence*; a longer phrase hides a scope cue inside it, `pseudo` hides everything."""
-        texts, lows, size = sentence.texts, sentence.lows, len(sentence)
+        texts, lows, known_words = sentence.texts, sentence.lows, self._known
+        last = len(texts) - 1
         marks: list[Mark] = []
         holes: list[Mark] = []  # `!peine de mort` keeps `mort` out of its class there
-        for i in range(size):
-            text = texts[i]
-            known = self._known.get(text)
+        words: set[str] = set()
+        for i, text in enumerate(texts):
+            known = known_words.get(text)
             if known is None:
                 known = self._look_up(text, lows[i])
-            entries, barred = known
-            for entry in entries:
+            if known is _NOTHING:
+                continue
+            for entry in known.following.get(lows[i + 1], known.entries) if i < last else known.entries:
                 if not entry.rest:
-                    if entry.name not in barred:
-                        marks.append(Mark(entry.name, i, i + 1, None, entry.value))
+                    marks.append(Mark(entry.name, i, i + 1, None, entry.value))
                     continue
+                if entry.must:
+                    words = words or {*lows, *texts}
+                    if entry.must.isdisjoint(words):
+                        continue
                 mark = self._follow(entry, texts, lows, i)
                 if mark is not None:
                     (holes if entry.bars else marks).append(mark)
-        long = [mark for mark in marks if mark.words > 1 and mark.tail is None]
-        for mark in marks:
-            if any(_hides(other, mark) for other in long):
-                continue
-            if holes and any(h.name == mark.name and h.start < mark.end and mark.start < h.end for h in holes):
-                continue
+        for mark in _standing(marks, holes):
             sentence.marks.setdefault(mark.name, []).append(mark)
 
     def _follow(self, entry: Entry, texts: list[str], lows: list[str], start: int) -> Mark | None:
@@ -140,19 +166,22 @@ class Lexicon:
             at = place + 1
         return Mark(entry.name, start, end, tail, entry.value, 1 + len(entry.rest))
 
-    def _look_up(self, text: str, low: str) -> tuple[tuple[Entry, ...], frozenset[str]]:
+    def _look_up(self, text: str, low: str) -> _Known:
         forms = [(text, low)]
         forms += [
             (text[len(clitic) :], low[len(clitic) :])
             for clitic in self.settings.clitics
             if low.startswith(clitic) and len(low) > len(clitic) + 2
         ]
-        found = {id(entry): entry for form in forms for key in {*form} for entry in self._hanging_on(key)}
+        # As a list of unlike forms and not as a set: the order decides which of two classes a word is of first.
+        keys = (key for text_, low_ in forms for key in dict.fromkeys((low_, text_)))
+        found = {id(entry): entry for key in keys for entry in self._hanging_on(key)}
         if any(folded[:1].isdigit() for _, folded in forms):
             found |= {id(entry): entry for entry in self._any_number}
         fitting = [e for e in found.values() if any(e.first.fits(form, folded, self.numbers) for form, folded in forms)]
-        barred = frozenset(entry.name for entry in fitting if entry.bars and not entry.rest)
-        result = tuple(entry for entry in fitting if entry.rest or not entry.bars), barred
+        barred = {entry.name for entry in fitting if entry.bars and not entry.rest}
+        kept = [e for e in fitting if e.rest or not (e.bars or e.name in barred)]
+        result = _known(kept) if kept else _NOTHING
         if len(self._known) >= REMEMBERED_WORDS:
             self._known.clear()
         self._known[text] = result
@@ -168,7 +197,7 @@ class Lexicon:
     def _add(self, name: str, text: str, value: tuple[int | None, ...] | None = None) -> None:
         bars = text.startswith("!")
         parts = parts_of(text.removeprefix("!"), self.language)
-        entry = Entry(name, parts[0], parts[1:], value, bars)
+        entry = Entry.of(name, parts, value, bars=bars)
         if not bars:
             self._entries.setdefault(name, []).append(entry)
         for key in parts[0].exact:
@@ -206,6 +235,19 @@ def _shortest_option(part: Part) -> int:
 def _ends_clause(texts: list[str], lows: list[str], place: int) -> bool:
     """Return a separated prefix stands at the end of its clause: `brachten … um, bestätigte`."""
     return place + 1 >= len(texts) or not texts[place + 1][0].isalnum() or lows[place + 1] in _CLAUSE_OPENERS
+
+
+def _standing(marks: list[Mark], holes: list[Mark]) -> Iterable[Mark]:
+    """Return the marks that no longer phrase hides and no hole takes."""
+    long = [mark for mark in marks if mark.words > 1 and mark.tail is None]
+    if not long and not holes:
+        return marks
+    return [
+        mark
+        for mark in marks
+        if not any(_hides(other, mark) for other in long)
+        and not any(h.name == mark.name and h.start < mark.end and mark.start < h.end for h in holes)
+    ]
 
 
 def _hides(longer: Mark, mark: Mark) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Not frozen, which would make each of some hundred thousand a second take three times as long to make.
+@dataclass(slots=True, eq=False)
 class Mark:
     """Words `start`..`end` (exclusive) are of class `name`; `tail` is the far part of a split one (`brachten … um`)."""
 
@@ -21,7 +22,7 @@ class Mark:
         return self.start <= at < self.end or (self.tail is not None and self.tail[0] <= at < self.tail[1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class PlaceMark:
     """Words `start`..`end` name a place in one of `codes`, the likeliest first.
 
@@ -42,7 +43,7 @@ class PlaceMark:
         return self.codes[0]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Quantity:
     """Words `start`..`end` say a number of something; an open end is None.
 

@@ -1,73 +1,190 @@
 """A look at the letters before anything is cut into words: which sentences can tell something at all.
 
 A pattern can only match where each of its classes has a word. Every entry of such a class is looked for by its longest
-word, all at once (Aho-Corasick), and the hits of a sentence are added up as bits.
+word, all at once (Aho-Corasick), and the hits of a sentence are added up as bits. Nine of ten articles pass that, for
+the longest word of `nahm ~6 das leben` is no rare one. So where the bits of a stretch suffice, an entry counts only if
+its other words stand there, too; three of ten articles pass both.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Final
 
 from ahocorasick_rs import AhoCorasick
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from detectors.tokens import LETTERS, fold, folds_evenly
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from detectors.entries import Part
     from detectors.lexicon import Lexicon
     from detectors.patterns import Pattern
     from detectors.tokens import Sentence
 
 OTHERS: Final = "others"  # what a pattern means that only takes counts away
 _COMPUTED: Final = frozenset({"count", "place"})  # classes that no word gives
+_WORD: Final = re.compile(LETTERS)
+_TWO: Final = 2
+_END: Final = re.compile(r"[.!?…]\s+|\n")
+
+
+Hit = tuple[int, int, int]  # position in a folded text, bits of the classes that these letters may be of, their key
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """A further part of an entry: one of its words, or letters inside a word."""
+
+    words: frozenset[str]
+    letters: tuple[str, ...]
+
+    def stands(self, stretch: str, words: frozenset[str]) -> bool:
+        return not self.words.isdisjoint(words) or any(letters in stretch for letters in self.letters)
+
+
+class Letters:
+    """Many words looked for at once, wherever they stand, inside others too (Aho-Corasick)."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._automaton = AhoCorasick(list(words) or ["\x00"])
+
+    def found(self, text: str) -> list[tuple[int, int, int]]:
+        """Return (number of the word, start, end) of all that stand in *text*, by their ends."""
+        return self._automaton.find_matches_as_indexes(text, overlapping=True)
 
 
 class Prefilter:
     """Which of a language's sentences can match one of the patterns."""
 
     def __init__(self, lexicon: Lexicon, patterns: Iterable[Pattern]) -> None:
-        wanted: dict[tuple[frozenset[str], ...], None] = {}
+        whole: dict[tuple[frozenset[str], ...], None] = {}
+        parts: dict[tuple[frozenset[str], ...], None] = {}
         for pattern in patterns:
             if pattern.means == OTHERS:
                 continue
             if pattern.languages and lexicon.language not in pattern.languages:
                 continue
             groups = [frozenset(e.names) - _COMPUTED for e in pattern.elements if not e.optional]
-            groups += [frozenset(lexicon.scope_classes(pattern.needs))] if pattern.needs else []
-            if all(groups) or any(groups):
-                wanted[tuple(group for group in groups if group)] = None
-        classes = sorted({name for groups in wanted for group in groups for name in group})
+            scopes = [frozenset(lexicon.scope_classes(pattern.needs))] if pattern.needs else []
+            if all(groups) or any((*groups, *scopes)):
+                whole[tuple(group for group in (*groups, *scopes) if group)] = None
+                parts[tuple(group for group in groups if group)] = None
+        classes = sorted({name for groups in whole for group in groups for name in group})
         bit = {name: 1 << place for place, name in enumerate(classes)}
-        self._needs = [tuple(sum(bit[name] for name in group) for group in groups) for groups in wanted]
-        keys: dict[str, list[tuple[int, bool, bool]]] = {}
-        for name, key, opens, closes in lexicon.keys(classes):
-            keys.setdefault(key, []).append((bit[name], opens, closes))
-        self._keys = list(keys.values())
-        self._letters = AhoCorasick(list(keys) or ["\x00"])
+        # A scope that a pattern needs may stand in the sentence beside, so it is asked for only to call one hot.
+        self._needs = [tuple(sum(bit[name] for name in group) for group in groups) for groups in whole]
+        self._elements = [tuple(sum(bit[name] for name in group) for group in groups) for groups in parts]
+        self._language = lexicon.language
+        self._abbreviations = lexicon.abbreviations
+        self._has_clitics = bool(lexicon.settings.clitics)
+        borders: dict[str, set[tuple[int, bool, bool]]] = {}
+        others: dict[str, dict[int, set[tuple[_Other, ...]]]] = {}
+        for name, key, opens, closes, rest in lexicon.keys(classes):
+            borders.setdefault(key, set()).add((bit[name], opens, closes))
+            others.setdefault(key, {}).setdefault(bit[name], set()).add(tuple(map(self._other, rest)))
+        self._borders = [tuple(some) for some in borders.values()]
+        self._others = [
+            {place: () if () in entries else tuple(entries) for place, entries in some.items()}
+            for some in others.values()
+        ]
+        self._letters = Letters(borders)
 
-    def hits(self, folded: str) -> list[tuple[int, int]]:
-        """(position, bits) of every word that matters in a folded text."""
+    def hits(self, folded: str) -> list[Hit]:
+        """Return every word that matters in a folded text."""
         size = len(folded)
         found = []
-        for index, start, end in self._letters.find_matches_as_indexes(folded, overlapping=True):
-            opens = start == 0 or not folded[start - 1].isalnum()
-            closes = end >= size or not folded[end].isalnum()
+        borders = self._borders
+        for index, start, end in self._letters.found(folded):
+            opens = start == 0 or not folded[start - 1].isalpha()
+            closes = end >= size or not folded[end].isalpha()
             bits = 0
-            for bit, must_open, must_close in self._keys[index]:
+            for bit, must_open, must_close in borders[index]:
                 if (opens or not must_open) and (closes or not must_close):
                     bits |= bit
             if bits:
-                found.append((start, bits))
+                found.append((start, bits, index))
         return found
 
     def suffices(self, bits: int) -> bool:
         """Whether words with these bits can make up a whole pattern."""
         return any(all(bits & group for group in groups) for groups in self._needs)
 
-    def hot(self, hits: Sequence[tuple[int, int]], sentences: Sequence[Sentence]) -> list[int]:
+    def hot(self, hits: Sequence[Hit], sentences: Sequence[Sentence]) -> list[int]:
         """Places (in the sequence) of the sentences of one field that can match."""
         starts = [sentence.starts[0] for sentence in sentences]
         bits = [0] * len(sentences)
-        for position, bit in hits:
+        for position, bit, _ in hits:
             bits[max(bisect_right(starts, position) - 1, 0)] |= bit
         return [place for place, both in enumerate(bits) if both and self.suffices(both)]
+
+    def promise(self, text: str, folded: str, hits: Sequence[Hit]) -> tuple[bool, bool]:
+        """Say of *text* whether one of its sentences may be hot, and whether a pattern's own classes may stand in one.
+
+        It looks at stretches of whole sentences, whose ends are certain without cutting the text into words.
+        """
+        is_even = folds_evenly(text, folded, self._language)
+        start = at = 0
+        hot = stands = False
+        for end in (*self._ends(text), len(text)) if is_even else (len(folded),):
+            first, bits = at, 0
+            while at < len(hits) and hits[at][0] < end:
+                bits |= hits[at][1]
+                at += 1
+            if bits:
+                hot = hot or self.suffices(bits)
+                stands = stands or self._stands(folded[start:end], bits, hits[first:at])
+                if hot and stands:
+                    break
+            start = end
+        return hot, stands
+
+    def _ends(self, text: str) -> Iterator[int]:
+        """Yield where sentences begin by any rule: behind a line, or a word that is no abbreviation and a full stop."""
+        for match in _END.finditer(text):
+            start, end = match.span()
+            if text[start] == "\n":
+                yield end
+                continue
+            if start < _TWO or not text[start - _TWO : start].isalpha() or not text[end : end + 1].isupper():
+                continue
+            if text[start] == ".":
+                first = start - 1
+                while first and text[first - 1].isalpha():
+                    first -= 1
+                if text[first:start].lower() in self._abbreviations:
+                    continue
+            yield end
+
+    def _stands(self, stretch: str, bits: int, hits: Sequence[Hit]) -> bool:
+        """Whether whole entries, and not only the letters they are looked for by, can make up a pattern here."""
+        able = [groups for groups in self._elements if all(bits & group for group in groups)]
+        if not able or () in able:
+            return bool(able)
+        wanted = reduce(or_, (group for groups in able for group in groups))
+        words: frozenset[str] | None = None
+        sure = 0
+        for _, some, key in hits:
+            if not some & wanted & ~sure:
+                continue
+            for bit, entries in self._others[key].items():
+                if not bit & some & wanted & ~sure:
+                    continue
+                if entries and words is None:
+                    words = frozenset(_WORD.findall(stretch))
+                if not entries or any(all(o.stands(stretch, words or frozenset()) for o in other) for other in entries):
+                    sure |= bit
+                    if any(all(sure & group for group in groups) for groups in able):
+                        return True
+        return False
+
+    def _other(self, part: Part) -> _Other:
+        exact = {fold(word, self._language) for word in part.exact}
+        words = frozenset(() if self._has_clitics else (word for word in exact if word.isalpha()))
+        letters = (*exact - words, *part.starts, *part.endings)
+        return _Other(words, tuple(fold(some, self._language) for some in letters))

@@ -258,9 +258,9 @@ def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
     at = next((i for i in range(quantity.start, end) if texts[i][0].isdigit()), None)
     if at is None:
         return False
-    if any(mark.start == end and end in sentence.glued for mark in sentence.of("ordinal")) or _is_a_time(sentence, at):
+    if any(mark.start == end and sentence.is_glued(end) for mark in sentence.of("ordinal")) or _is_a_time(sentence, at):
         return True
-    if at in sentence.glued and texts[at - 1][-1:].isalpha():
+    if sentence.is_glued(at) and texts[at - 1][-1:].isalpha():
         return True
     if quantity.min != quantity.max:
         return quantity.min in YEARS and quantity.max in YEARS
@@ -270,9 +270,10 @@ def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
 
 def _is_a_time(sentence: Sentence, at: int) -> bool:
     """`23:00`: digits that hang on both sides of a colon."""
-    texts, glued = sentence.texts, sentence.glued
-    before = at in glued and texts[at - 1] == ":" and at - 1 in glued
-    return before or (at + 2 < len(texts) and texts[at + 1] == ":" and {at + 1, at + 2} <= glued)
+    texts = sentence.texts
+    before = sentence.is_glued(at) and texts[at - 1] == ":" and sentence.is_glued(at - 1)
+    after = at + 2 < len(texts) and texts[at + 1] == ":"
+    return before or (after and sentence.is_glued(at + 1) and sentence.is_glued(at + 2))
 
 
 def _is_year(text: str, quantity: Quantity) -> bool:

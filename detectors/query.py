@@ -14,18 +14,17 @@ NEAR counts the words between, in one sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from detectors.document import Document
 from detectors.keywords import Phrase
 
 if TYPE_CHECKING:
-    from detectors.document import Document
     from detectors.tokens import Sentence
 
 Hit = tuple["Sentence", int, int]
-_Node = Callable[["Document", "str | None"], list[Hit]]
 _LEXEME: Final = re.compile(
     r'\s+|(?P<open>\()|(?P<close>\))|(?P<phrase>"[^"]*")|(?P<field>[a-z]+):(?=\S)|(?P<word>[^\s()":]+)'
 )
@@ -33,6 +32,14 @@ _NEAR: Final = re.compile(r"NEAR/(\d{1,3})")
 FIELDS: Final = ("title", "summary", "text")
 DEPTH_LIMIT: Final = 40
 LENGTH_LIMIT: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A part of a query: where it stands in an article, and whether it can stand in a text of these words."""
+
+    find: Callable[[Document, str | None], list[Hit]]
+    may: Callable[[AbstractSet[str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Query:
         if len(text) > LENGTH_LIMIT:
             raise ValueError(f"query: longer than {LENGTH_LIMIT} characters")
         self._lexemes = _lexed(text)
+        self.words: set[str] = set()
         self._at = 0
         self._depth = 0
         self._end = len(text) + 1
@@ -60,7 +68,11 @@ class Query:
 
     def find(self, document: Document) -> list[Hit]:
         """Where the article matches; empty when it does not."""
-        return self._root(document, None)
+        return self._root.find(document, None)
+
+    def may_match(self, words: AbstractSet[str]) -> bool:
+        """Tell whether an article can match of whose text only these *words* (of `self.words`) are known."""
+        return self._root.may(words)
 
     def _or(self) -> tuple[_Node, bool]:
         self._depth += 1
@@ -123,9 +135,11 @@ class Query:
             and not _NEAR.fullmatch(lexeme.text)
         ):
             try:
-                return _phrase(Phrase.of(lexeme.text.strip('"'))), True
+                phrase = Phrase.of(lexeme.text.strip('"'))
             except ValueError as error:
                 raise ValueError(f"query, column {lexeme.column}: {error}") from error
+            self.words.update(word for word, _ in phrase.parts)
+            return _phrase(phrase), True
         self._at -= 1
         raise self._wrong("expected a word, a phrase or '('")
 
@@ -167,38 +181,43 @@ def _phrase(phrase: Phrase) -> _Node:
         chosen = (s for s in document.sentences if field is None or s.field == field)
         return [(sentence, *place) for sentence in chosen for place in phrase.places(sentence)]
 
-    return find
+    return _Node(find, phrase.may_stand)
 
 
 def _within(field: str, node: _Node) -> _Node:
-    return lambda document, outer: node(document, field) if outer in {None, field} else []
+    return _Node(lambda document, outer: node.find(document, field) if outer in {None, field} else [], node.may)
 
 
 def _either(first: _Node, second: _Node) -> _Node:
-    return lambda document, field: first(document, field) + second(document, field)
+    return _Node(
+        lambda document, field: first.find(document, field) + second.find(document, field),
+        lambda words: first.may(words) or second.may(words),
+    )
 
 
 def _both(positive: list[_Node], negative: list[_Node]) -> _Node:
     def find(document: Document, field: str | None) -> list[Hit]:
         hits: list[Hit] = []
         for node in positive:
-            found = node(document, field)
+            found = node.find(document, field)
             if not found:
                 return []
             hits += found
-        return [] if any(node(document, field) for node in negative) else hits
+        return [] if any(node.find(document, field) for node in negative) else hits
 
-    return find
+    return _Node(find, lambda words: all(node.may(words) for node in positive))
 
 
 def _all_absent(negative: list[_Node]) -> _Node:
     """Of `NOT a NOT b`, what would forbid it: either of them."""
-    return lambda document, field: [hit for node in negative for hit in node(document, field)]
+    return _Node(
+        lambda document, field: [hit for node in negative for hit in node.find(document, field)], lambda _words: True
+    )
 
 
 def _close(first: _Node, second: _Node, distance: int) -> _Node:
     def find(document: Document, field: str | None) -> list[Hit]:
-        left, right = first(document, field), second(document, field)
+        left, right = first.find(document, field), second.find(document, field)
         return [
             (a[0], min(a[1], b[1]), max(a[2], b[2]))
             for a in left
@@ -206,4 +225,4 @@ def _close(first: _Node, second: _Node, distance: int) -> _Node:
             if a[0] is b[0] and max(a[1] - b[2], b[1] - a[2]) <= distance and (a[1], a[2]) != (b[1], b[2])
         ]
 
-    return find
+    return _Node(find, lambda words: first.may(words) and second.may(words))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from detectors.marks import Mark, PlaceMark, Quantity
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 
 _MARKS: Final = "\u0300-\u036f\u064b-\u0652\u0670"
+LETTERS: Final = rf"(?:[^\W\d_]|[{_MARKS}])+"
 _TOKEN: Final = re.compile(
     r"(?:[A-Z]\.){2,}"
     r"|\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?"
     r"|\d+(?:[.,]\d+)?"
-    rf"|(?:[^\W\d_]|[{_MARKS}])+"
+    rf"|{LETTERS}"
     r"|[^\w\s]"
     r"|\n"
 )
@@ -31,7 +33,9 @@ _CLOSERS: Final = frozenset("\"'”“’»)]›")
 _DROPPED: Final = {ord("ё"): "е", ord("ـ"): None} | {
     code: None for span in ((0x064B, 0x0653), (0x0670, 0x0671)) for code in range(*span)
 }
+_DROPPED_LETTERS: Final = tuple(map(chr, _DROPPED))
 _HYPHENS: Final = frozenset("-‐‑'’")
+_SIGNS: Final = _ENDS | _CLOSERS | _HYPHENS | {"\n"}  # what needs a second look when a text is cut
 _DAY_DIGITS: Final = 2
 _DOTTED_ORDINALS: Final = frozenset({"de", "pl", "tr"})  # `am 6. Mai`
 TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
@@ -41,7 +45,19 @@ def fold(text: str, language: str = "") -> str:
     """Return the form under which words are compared: lower case, Russian ё as е, no Arabic vowel signs."""
     if language == "tr":
         text = text.replace("İ", "i").replace("I", "ı")
-    return text.lower().translate(_DROPPED)
+    low = text.lower()
+    if low.isascii():
+        return low
+    for letter in _DROPPED_LETTERS:  # a search each is a tenth of translating what holds none of them
+        if letter in low:
+            return low.translate(_DROPPED)
+    return low
+
+
+def folds_evenly(text: str, folded: str, language: str = "") -> bool:
+    """Tell whether every letter stands in *folded* where it stands in *text*, and folds alike in a word by itself."""
+    # İ becomes two letters, of which a dropped one may hide the second; Σ folds by what stands behind it.
+    return len(text) == len(folded) and (language == "tr" or "İ" not in text) and "Σ" not in text
 
 
 @dataclass(slots=True, eq=False)
@@ -49,13 +65,11 @@ class Sentence:
     """One sentence of one field, as parallel lists of words; what stands on them is filled in by others."""
 
     field: str
-    index: int
+    source: str
     texts: list[str]
     lows: list[str]
     starts: list[int]
     ends: list[int]
-    paragraph: int = 0
-    glued: frozenset[int] = frozenset()  # words that hang on the one before without a space: the 19 of COVID-19
     marks: dict[str, list[Mark]] = dataclasses.field(default_factory=dict)
     places: list[PlaceMark] = dataclasses.field(default_factory=list)
     quantities: list[Quantity] = dataclasses.field(default_factory=list)
@@ -68,89 +82,115 @@ class Sentence:
         """The sentence ends in a question mark, quotation marks aside."""
         return any(text in "?؟" for text in self.texts[-3:])
 
+    def is_glued(self, at: int) -> bool:
+        """Tell whether word *at* hangs on the one before without a space: the 19 of COVID-19."""
+        if not 0 < at < len(self.texts):
+            return False
+        between = self.source[self.ends[at - 1] : self.starts[at]]
+        return len(between) <= 1 and not between.isspace()
+
     def of(self, *names: str) -> list[Mark]:
         """All marks of these classes, in the order of the text."""
+        marks = self.marks
         if len(names) == 1:
-            return self.marks.get(names[0], [])
-        return sorted((mark for name in names for mark in self.marks.get(name, ())), key=lambda mark: mark.start)
+            return marks.get(names[0], [])
+        found = [mark for name in names if name in marks for mark in marks[name]]
+        if len(found) > 1:
+            found.sort(key=_start)
+        return found
+
+
+_start: Final = attrgetter("start")
 
 
 def split(text: str, *, field: str, language: str, abbreviations: frozenset[str]) -> Iterator[Sentence]:
     """Cut *text* into sentences; a line break always ends one."""
-    index = paragraph = 0
-    found = list(_TOKEN.finditer(text))
-    run: list[re.Match[str]] = []
-    for place, match in enumerate(found):
-        word = match.group()
-        if word == "\n":
-            if run:
-                yield _sentence(run, field, index, paragraph, language)
-                index, run = index + 1, []
-            paragraph += 1
+    spans = [match.span() for match in _TOKEN.finditer(text)]
+    found = [text[start:end] for start, end in spans]
+    whole = fold(text, language)
+    folded = whole if folds_evenly(text, whole, language) else None
+    ordinals = language in _DOTTED_ORDINALS
+    first = 0  # token of the sentence that is being read
+    hidden: list[int] = []  # its glued hyphens
+    length = seen = 0  # its words up to token `seen`, exclusive
+
+    def sentence(end: int) -> Sentence:
+        some = spans[first:end] if not hidden else [spans[i] for i in range(first, end) if i not in hidden]
+        texts = [text[a:b] for a, b in some]
+        lows = [folded[a:b] for a, b in some] if folded is not None else [fold(word, language) for word in texts]
+        return Sentence(field, text, texts, lows, [a for a, _ in some], [b for _, b in some])
+
+    for place in [i for i, word in enumerate(found) if word in _SIGNS]:
+        while length + place - seen >= TOKENS_A_SENTENCE:
+            end = seen + TOKENS_A_SENTENCE - length
+            yield sentence(end)
+            first = seen = end
+            hidden, length = [], 0
+        length, seen = length + place - seen, place + 1
+        sign = found[place]
+        if sign == "\n":
+            if length:
+                yield sentence(place)
+            first, hidden, length = seen, [], 0
             continue
-        if word in _HYPHENS and _is_glued(found, place):
+        if sign in _HYPHENS and _is_glued(found, spans, place):
+            hidden.append(place)
             continue
-        run.append(match)
-        if len(run) >= TOKENS_A_SENTENCE or _ends_here(found, place, run, abbreviations, language in _DOTTED_ORDINALS):
-            yield _sentence(run, field, index, paragraph, language)
-            index, run = index + 1, []
-    if run:
-        yield _sentence(run, field, index, paragraph, language)
+        length += 1
+        if length >= TOKENS_A_SENTENCE or _ends_here(found, spans, place, length, abbreviations, ordinals=ordinals):
+            yield sentence(seen)
+            first, hidden, length = seen, [], 0
+    while length + len(found) - seen >= TOKENS_A_SENTENCE:
+        end = seen + TOKENS_A_SENTENCE - length
+        yield sentence(end)
+        first = seen = end
+        hidden, length = [], 0
+    if length + len(found) - seen:
+        yield sentence(len(found))
 
 
 def words(text: str, language: str = "") -> tuple[list[str], list[str]]:
     """Return the words of a short text, as written and folded; the same cutting as in articles."""
-    found = list(_TOKEN.finditer(text))
-    kept = [m.group() for i, m in enumerate(found) if m.group() not in _HYPHENS or not _is_glued(found, i)]
+    spans = [match.span() for match in _TOKEN.finditer(text)]
+    found = [text[start:end] for start, end in spans]
+    kept = [word for i, word in enumerate(found) if word not in _HYPHENS or not _is_glued(found, spans, i)]
     return kept, [fold(word, language) for word in kept]
 
 
-def _is_glued(found: list[re.Match[str]], place: int) -> bool:
-    here = found[place]
-    before = place > 0 and found[place - 1].end() == here.start() and found[place - 1].group()[-1:].isalnum()
-    after = place + 1 < len(found) and found[place + 1].start() == here.end() and found[place + 1].group()[:1].isalnum()
-    return before and after
+def _is_glued(found: list[str], spans: list[tuple[int, int]], place: int) -> bool:
+    start, end = spans[place]
+    before = place > 0 and spans[place - 1][1] == start and found[place - 1][-1:].isalnum()
+    return before and place + 1 < len(found) and spans[place + 1][0] == end and found[place + 1][:1].isalnum()
 
 
 def _ends_here(
-    found: list[re.Match[str]], place: int, run: list[re.Match[str]], abbreviations: frozenset[str], ordinals: bool
+    found: list[str],
+    spans: list[tuple[int, int]],
+    place: int,
+    length: int,
+    abbreviations: frozenset[str],
+    *,
+    ordinals: bool,
 ) -> bool:
-    sign = found[place].group()
-    closing = sign in _CLOSERS and len(run) > 1 and run[-2].group() in _ENDS
+    """Tell whether a sentence of *length* words so far ends with the sign at *place*."""
+    sign = found[place]
+    closing = sign in _CLOSERS and length > 1 and found[place - 1] in _ENDS
     if sign not in _ENDS and not closing:
         return False
     if place + 1 >= len(found):
         return True
     following = found[place + 1]
-    if following.start() == found[place].end() or not _opens(following.group()[:1]):
+    if spans[place + 1][0] == spans[place][1] or not _opens(following[:1]):
         return False
-    if sign != "." or closing or len(run) == 1:
+    if sign != "." or closing or length == 1:
         return True
-    previous = run[-2].group()
+    previous = found[place - 1]
     if (len(previous) == 1 and previous.isupper()) or previous.lower() in abbreviations:
         return False
-    is_day = previous.isdigit() and len(previous) <= _DAY_DIGITS and run[-2].end() == found[place].start()
-    return not (ordinals and is_day and following.group()[:1].isalpha())
+    is_day = previous.isdigit() and len(previous) <= _DAY_DIGITS and spans[place - 1][1] == spans[place][0]
+    return not (ordinals and is_day and following[:1].isalpha())
 
 
 def _opens(letter: str) -> bool:
     """Tell whether a sentence may begin with it; Arabic has no capitals."""
     return letter.isupper() or letter.isdigit() or letter in "\"'„“«»‹(¿¡–—" or "\u0600" <= letter <= "\u06ff"
-
-
-def _sentence(run: list[re.Match[str]], field_: str, index: int, paragraph: int, language: str) -> Sentence:
-    texts = [match.group() for match in run]
-    return Sentence(
-        field=field_,
-        index=index,
-        texts=texts,
-        lows=[fold(text, language) for text in texts],
-        starts=[match.start() for match in run],
-        ends=[match.end() for match in run],
-        paragraph=paragraph,
-        glued=frozenset(
-            i
-            for i in range(1, len(run))
-            if run[i].start() - run[i - 1].end() <= 1 and not run[i].string[run[i - 1].end() : run[i].start()].isspace()
-        ),
-    )
