@@ -54,6 +54,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Process | None = None
     launched_by: tuple[str, ...] = ("-m", "tocsin.cli")
+    stages: tuple[str, ...] = ()
 
     @property
     def log_file(self) -> Path:
@@ -81,7 +82,7 @@ class Service:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         command = (
             *(sys.executable, *self.launched_by),
-            *("run", "--config", str(self.config), "--data", str(self.data)),
+            *("run", *self.stages, "--config", str(self.config), "--data", str(self.data)),
         )
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(

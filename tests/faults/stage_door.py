@@ -70,17 +70,27 @@ class Theatre:
 
 @asynccontextmanager
 async def theatre(
-    folder: Path, *, speed: float = 100.0, patience: Patience = Patience.KEPT, more_feeds: str = "", receivers: str = ""
+    folder: Path,
+    *,
+    speed: float = 100.0,
+    patience: Patience = Patience.KEPT,
+    more_feeds: str = "",
+    receivers: str = "",
+    main: str = "",
 ) -> AsyncIterator[Theatre]:
-    """Yield everything but a running service; *more_feeds* and *receivers* are added to the written files."""
+    """Yield everything but a running service; *more_feeds* and *receivers* are added to the written files.
+
+    *main* is added to the `tocsin` key.
+    """
     story = bundled()
     playback = Playback(story, speed=speed, patience=patience)
     board = Board()
     place = Place(folder=folder)
     async with feed_server(playback) as feeds, sinks(board.hear) as listening:
         write_config(place, story, feeds, listening, web_port=free_port())
-        with (place.config / "feeds.yaml").open("a", encoding="utf-8") as file:
-            file.write(more_feeds)
+        for name, text in (("feeds.yaml", more_feeds), ("tocsin.yaml", main)):
+            with (place.config / name).open("a", encoding="utf-8") as file:
+                file.write(text)
         if receivers:
             with (place.config / "receivers.yaml").open("a", encoding="utf-8") as file:
                 file.write(receivers)
