@@ -28,90 +28,98 @@ from web.shapes import (
 from web.tokens import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from starlette.requests import Request
 
     from tocsin.records import DeadLetter
+    from tocsin.store.port import Store
     from tocsin.store.tx import Tx
-    from web.ports import Decision, Handled, House
+    from web.ports import Handled, House, Letters
 
 
 async def dead_letters(request: Request, house: House) -> Response:
     """Return a page of what was set aside."""
-    most, before = limit(request.query_params.get("limit")), after(request.query_params.get("after"))
-    which = Which(
-        stage=request.query_params.get("stage"),
-        topic=request.query_params.get("topic"),
-        since=instant(request.query_params.get("since"), "since"),
-        until=instant(request.query_params.get("until"), "until"),
+    return Response(await page_of(house.store, request.query_params), media_type=JSON)
+
+
+async def page_of(store: Store, query: Mapping[str, str]) -> bytes:
+    """Return a page of what was set aside as JSON; *query* is that of the request."""
+    most, before = limit(query.get("limit")), after(query.get("after"))
+    asked = Which(
+        stage=query.get("stage"),
+        topic=query.get("topic"),
+        since=instant(query.get("since"), "since"),
+        until=instant(query.get("until"), "until"),
     )
 
     def page(tx: Tx) -> bytes:
-        letters = tx.dead_letters.headings(which, limit=most + 1, after=before)
+        letters = tx.dead_letters.headings(asked, limit=most + 1, after=before)
         more = cursor(letters[most - 1].at, letters[most - 1].id) if len(letters) > most else None
         items = [letter_answer(each) for each in letters[:most]]
-        return DeadLetterPage(items=items, next=more, total=tx.dead_letters.count(which)).model_dump_json().encode()
+        return DeadLetterPage(items=items, next=more, total=tx.dead_letters.count(asked)).model_dump_json().encode()
 
-    return Response(await house.store.read(page), media_type=JSON)
+    return await store.read(page)
 
 
 async def dead_letter(request: Request, house: House) -> Response:
     """Return one record that was set aside, with what it holds."""
-    id_ = request.path_params["id"]
-    letter = await house.store.read(lambda tx: tx.dead_letters.find(id_))
+    return told(await one_of(house.store, request.path_params["id"]))
+
+
+async def one_of(store: Store, id_: str) -> DeadLetterAnswer:
+    """Return the letter of that id, or the only one whose id begins so, with what it holds."""
+    letter = await store.read(lambda tx: tx.dead_letters.find(id_))
     if letter is None:
         raise _no_such(id_)
-    return told(letter_answer(letter, whole=True))
+    return letter_answer(letter, whole=True)
 
 
 async def replay(request: Request, house: House) -> Response:
     """Have one of them taken up again."""
-    decision = await replay_by(request, house, request.path_params["id"])
-    return told(ReplayAnswer(id=decision.id or "", stage=decision.stage), status=202)
+    actor = caller_of(request).actor
+    return told(await replay_by(house.actions.letters, request.path_params["id"], actor=actor), status=202)
 
 
-async def replay_by(request: Request, house: House, id_: str) -> Decision:
-    """Replay a dead letter in the name of whoever sent *request*; page and API share this."""
-    decision = await house.actions.letters.replay(id_, actor=caller_of(request).actor)
+async def replay_by(letters: Letters, id_: str, *, actor: str) -> ReplayAnswer:
+    """Replay a dead letter in the name of *actor*; API, page and command line share this."""
+    decision = await letters.replay(id_, actor=actor)
     if decision.id is None:
         raise _no_such(id_)
     if decision.obstacle is not None:
         raise Refused(409, f"the dead letter {decision.id} cannot be replayed: {decision.obstacle}")
-    return decision
+    return ReplayAnswer(id=decision.id, stage=decision.stage)
 
 
 async def drop(request: Request, house: House) -> Response:
     """Forget one of them."""
-    await drop_by(request, house, request.path_params["id"])
+    await drop_by(house.actions.letters, request.path_params["id"], actor=caller_of(request).actor)
     return Response(status_code=204)
 
 
-async def drop_by(request: Request, house: House, id_: str) -> None:
-    """Drop a dead letter in the name of whoever sent *request*; page and API share this."""
-    if (await house.actions.letters.drop(id_, actor=caller_of(request).actor)).id is None:
+async def drop_by(letters: Letters, id_: str, *, actor: str) -> None:
+    """Drop a dead letter in the name of *actor*; API, page and command line share this."""
+    if (await letters.drop(id_, actor=actor)).id is None:
         raise _no_such(id_)
 
 
 async def replay_many(request: Request, house: House) -> Response:
     """Have many of them taken up again."""
-    meant = read(Meant, await request.body())
     act = house.actions.letters.replay_many
-    return told(handled_answer(await act(which(meant), actor=caller_of(request).actor, after=after(meant.after))))
+    return told(await many_by(act, await request.body(), actor=caller_of(request).actor))
 
 
 async def drop_many(request: Request, house: House) -> Response:
     """Forget many of them."""
-    meant = read(Meant, await request.body())
     act = house.actions.letters.drop_many
-    return told(handled_answer(await act(which(meant), actor=caller_of(request).actor, after=after(meant.after))))
+    return told(await many_by(act, await request.body(), actor=caller_of(request).actor))
 
 
-def which(meant: Meant) -> Which:
-    """Return *meant* in the words of the store."""
-    return Which(stage=meant.stage, topic=meant.topic, since=meant.since, until=meant.until)
-
-
-def handled_answer(handled: Handled) -> HandledAnswer:
-    """Return what became of many as the API tells it."""
+async def many_by(act: Callable[..., Awaitable[Handled]], body: bytes, *, actor: str) -> HandledAnswer:
+    """Let *act* handle those that *body* means, in the name of *actor*."""
+    meant = read(Meant, body)
+    asked = Which(stage=meant.stage, topic=meant.topic, since=meant.since, until=meant.until)
+    handled = await act(asked, actor=actor, after=after(meant.after))
     refused = [RefusedLetter(id=id_, reason=reason) for id_, reason in handled.refused]
     more = cursor(*handled.after) if handled.after else None
     return HandledAnswer(done=handled.done, left=handled.left, refused=refused, next=more)

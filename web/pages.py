@@ -156,14 +156,14 @@ class Pages:
 
     async def replay(self, request: Request) -> Response:
         """Replay a dead letter by its button."""
-        require(request, Scope.OPERATE)
-        await replay_by(request, self._house, request.path_params["id"])
+        actor = require(request, Scope.OPERATE).actor
+        await replay_by(self._house.actions.letters, request.path_params["id"], actor=actor)
         return RedirectResponse("/dead-letters", status_code=303)
 
     async def drop(self, request: Request) -> Response:
         """Drop a dead letter by its button."""
-        require(request, Scope.OPERATE)
-        await drop_by(request, self._house, request.path_params["id"])
+        actor = require(request, Scope.OPERATE).actor
+        await drop_by(self._house.actions.letters, request.path_params["id"], actor=actor)
         return RedirectResponse("/dead-letters", status_code=303)
 
     async def style(self, _request: Request) -> Response:

@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "feeds": "List the feeds, or try them.",
     "token": "Make tokens for the web interface.",
     "status": "Say whether all is well.",
+    "doctor": "Look for damage in what is stored, and mend what can be mended.",
+    "dead-letters": "List what was set aside, look at it, replay it or drop it.",
     "export": "Print what was changed by web or command line, as YAML.",
 }
 COULD_NOT: Final = 2
