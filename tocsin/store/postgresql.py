@@ -47,7 +47,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 READERS: Final = 4
-OPEN_WITHIN_S: Final = 30.0  # for a server that is started together with us
+OPEN_WITHIN_S: Final = 5.0
 BACK_WITHIN_S: Final = 10.0  # a restart or fail-over that is over by then costs nobody an error
 DOUBT_WITHIN_S: Final = 60.0  # whether a commit stands is worth waiting for
 RECONNECT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
@@ -171,7 +171,7 @@ class PostgresqlStore:
         )
 
     async def open(self) -> None:
-        """Wait for the server, bring the schema up to date, and start to write and to listen.
+        """Bring the schema up to date, and start to write and to listen; after an error it may be tried again.
 
         Raises:
             StoreDamaged: the schema is of a later version, or the database is of no use to us.
@@ -179,9 +179,8 @@ class PostgresqlStore:
         """
         try:
             await asyncio.to_thread(self._prepare)
-        except BaseException:
-            self._closing.set()
-            await asyncio.to_thread(self._listener.close)
+        except asyncio.CancelledError:
+            self._closing.set()  # the thread may still wait for the server
             raise
         self._writer.start()
         self._listener.start(asyncio.get_running_loop())
@@ -295,8 +294,11 @@ class PostgresqlStore:
             except _Torn:
                 savepoints = True
             except _InDoubt as doubt:
+                losses += 1
                 if self._stands(doubt):
                     return doubt.woken
+                if losses >= LOSSES:
+                    raise StoreUnavailable(f"{self.at}: the connection was lost at each commit") from doubt
             except _ERRORS as error:
                 if session.is_lost or is_loss(error) or sqlstate(error) == READ_ONLY:
                     losses += 1
@@ -330,8 +332,10 @@ class PostgresqlStore:
                 if len(batch) > 1:
                     raise _Torn
                 return set()
+        # One message: told after the commit, so that its lock on all who tell is not held while the disk is waited for.
+        commit = "; ".join(("COMMIT", *notifications(tx.woken)))
         try:
-            ended = session.execute("; ".join(("COMMIT", *notifications(tx.woken))), prepare=False)
+            ended = session.execute(commit, prepare=False)
         except _ERRORS as error:
             raise _InDoubt(xid=xid, on=session.identity, woken=tx.woken) from error
         if ended.statusmessage != "COMMIT":
@@ -369,9 +373,10 @@ class PostgresqlStore:
             try:
                 (fate,) = session.execute(_FATE, {"xid": doubt.xid}).fetchone() or (None,)
                 if fate == "committed":
-                    if doubt.woken:
-                        session.execute("; ".join(notifications(doubt.woken)), prepare=False)
                     log.info("commit confirmed", store=self.at, xid=doubt.xid)
+                    if doubt.woken:
+                        with contextlib.suppress(*_ERRORS):  # who waits looks by himself as well
+                            session.execute("; ".join(notifications(doubt.woken)), prepare=False)
                     return True
                 if fate != "in progress" or time.monotonic() > deadline:
                     return False

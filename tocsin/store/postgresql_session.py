@@ -76,7 +76,7 @@ class Session(psycopg.Connection[Any]):
         return self.closed or self.broken
 
 
-def _storable(text: str) -> bytes:
+def storable(text: str) -> bytes:
     """Return *text* as PostgreSQL takes it: no NUL and no half of a surrogate, which SQLite would keep."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
 
@@ -84,19 +84,19 @@ def _storable(text: str) -> bytes:
 class _Text(StrDumper):
     @override
     def dump(self, obj: str) -> Buffer | None:
-        return _storable(obj)
+        return storable(obj)
 
 
 class _TextUnknown(StrDumperUnknown):
     @override
     def dump(self, obj: str) -> Buffer | None:
-        return _storable(obj)
+        return storable(obj)
 
 
 class _TextBinary(StrBinaryDumper):
     @override
     def dump(self, obj: str) -> Buffer | None:
-        return _storable(obj)
+        return storable(obj)
 
 
 def parsed(dsn: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import select
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -17,7 +18,7 @@ import structlog
 from psycopg import sql
 
 from tocsin.errors import StoreDamaged
-from tocsin.store.postgresql_session import Session, translated
+from tocsin.store.postgresql_session import Session, storable, translated
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,23 +32,29 @@ CHANNEL: Final = "tocsin"
 HEARTBEAT_S: Final = 10.0  # a connection that died in silence is noticed by then
 RECONNECT_S: Final = 1.0
 CLOSE_DEADLINE_S: Final = 2.0
-_PAYLOAD_LIMIT: Final = 7_900  # PostgreSQL takes 7,999 bytes
+PAYLOAD_LIMIT_BYTES: Final = 7_999
 
 
 def notifications(names: Collection[str]) -> list[str]:
-    """Return the statements that tell everybody who listens of *names*."""
-    return [f"NOTIFY {CHANNEL}, {sql.Literal(payload).as_string()}" for payload in _payloads(sorted(names))]
+    """Return the statements that tell everybody who listens of *names*; one that is too long is not told."""
+    sayable = {storable(name).decode() for name in names}
+    return [f"NOTIFY {CHANNEL}, {sql.Literal(payload).as_string()}" for payload in _payloads(sorted(sayable))]
 
 
 def _payloads(names: Collection[str]) -> Iterator[str]:
-    payload = ""
+    payload: list[str] = []
+    size = 0
     for name in names:
-        if payload and len(payload.encode()) + len(name.encode()) >= _PAYLOAD_LIMIT:
-            yield payload
-            payload = ""
-        payload = f"{payload}\n{name}" if payload else name
+        length = len(name.encode()) + 1
+        if length > PAYLOAD_LIMIT_BYTES:
+            continue
+        if size + length > PAYLOAD_LIMIT_BYTES:
+            yield "\n".join(payload)
+            payload, size = [], 0
+        payload.append(name)
+        size += length
     if payload:
-        yield payload
+        yield "\n".join(payload)
 
 
 class Listener:
@@ -62,20 +69,22 @@ class Listener:
         self._is_own = is_own
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = threading.Event()
-        self._bell, self._rope = os.pipe()
+        self._bell = self._rope = -1
         self._thread = threading.Thread(target=self._run, name="store-listener", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen from now on; wakes are delivered in *loop*."""
         self._loop = loop
+        self._bell, self._rope = os.pipe()
         self._thread.start()
 
     def close(self) -> None:
         """End the thread; blocks for a moment."""
         self._closing.set()
+        if self._thread.ident is None:
+            return
         os.write(self._rope, b".")
-        if self._thread.ident is not None:
-            self._thread.join(CLOSE_DEADLINE_S)
+        self._thread.join(CLOSE_DEADLINE_S)
         if not self._thread.is_alive():
             os.close(self._bell)
             os.close(self._rope)
@@ -97,12 +106,14 @@ class Listener:
         session.execute(f"LISTEN {CHANNEL}")
         self._deliver(self._wakes.wake_everybody)
         heard = time.monotonic()
+        ears = select.poll()
+        for file in (session.fileno(), self._bell):
+            ears.register(file, select.POLLIN)
         while not self._closing.is_set():
             for told in session.notifies(timeout=0):
                 if not self._is_own(told.pid):
-                    names = told.payload.split("\n")
-                    self._deliver(lambda names=names: self._wakes.wake(names))  # type: ignore[misc]  # mypy infers no lambda with defaults
-            select.select([session.fileno(), self._bell], [], [], HEARTBEAT_S)
+                    self._deliver(partial(self._wakes.wake, told.payload.split("\n")))
+            ears.poll(HEARTBEAT_S * 1000)
             if time.monotonic() - heard > HEARTBEAT_S:
                 session.execute("SELECT 1")
                 heard = time.monotonic()

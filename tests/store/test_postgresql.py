@@ -1,0 +1,342 @@
+"""What is PostgreSQL's own: several processes at once, texts it refuses, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+from sqlalchemy.exc import DBAPIError
+
+from tests.servers.postgresql import PostgresqlServer
+from tocsin.errors import Fenced, SettingsInvalid, StoreDamaged, StoreUnavailable
+from tocsin.store.overlay import Change
+from tocsin.store.postgresql import PostgresqlStore
+from tocsin.store.postgresql_wakes import PAYLOAD_LIMIT_BYTES, notifications
+from tocsin.store.settings import PostgresqlSettings, Timeouts
+from tocsin.testing import DAY, NOON, a_cluster_store, a_cluster_transaction
+from tocsin.yamlfile import parse, validate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import Connection
+
+    from tocsin.store.tx import Tx
+
+TOPIC = "articles.v1"
+PASSWORD = "s3cr3t-and-long"  # noqa: S105 — invented
+
+
+def emit(tx: Tx, name: str) -> bool:
+    return tx.emit(TOPIC, key=name, record_id=name, value=name.encode())
+
+
+def taken(tx: Tx) -> list[str]:
+    return [row.id for row in tx.topics.fetch(TOPIC, start=0, most=10_000)]
+
+
+def change(value: str, *, id: str = "a") -> Change:  # noqa: A002 — the domain's own word
+    return Change(kind="count", id=id, value=value, actor="test", at=NOON)
+
+
+def count_up(tx: Tx, name: str = "a") -> int:
+    """Read and write, so that two at once must not both have read the same."""
+    before = tx.overlay.get("count", name)
+    count = int(before.value) + 1 if before else 1
+    tx.overlay.put(change(str(count), id=name))
+    return count
+
+
+@pytest.fixture
+async def here(cluster: str) -> AsyncIterator[PostgresqlStore]:
+    async with a_cluster_store(cluster) as store:
+        yield store
+
+
+@pytest.fixture
+async def there(cluster: str) -> AsyncIterator[PostgresqlStore]:
+    async with a_cluster_store(cluster) as store:
+        yield store
+
+
+# ------------------------------------------------------------------------------------------------------- several
+
+
+async def test_of_two_that_race_for_a_cursor_one_moves_it_and_the_other_is_fenced(
+    here: PostgresqlStore, there: PostgresqlStore
+) -> None:
+    for at in range(20):
+        outcomes = await asyncio.gather(
+            *(
+                store.write(lambda tx, at=at: tx.advance("g", TOPIC, 0, expect=at, to=at + 1))  # type: ignore[misc]  # mypy infers no lambda with defaults
+                for store in (here, there)
+            ),
+            return_exceptions=True,
+        )
+
+        assert [type(outcome) for outcome in outcomes if outcome is not None] == [Fenced]
+    assert await here.read(lambda tx: tx.topics.position("g", TOPIC)) == 20
+
+
+async def test_what_two_read_and_write_at_once_loses_nothing(here: PostgresqlStore, there: PostgresqlStore) -> None:
+    counted = await asyncio.gather(*(store.write(count_up) for _ in range(40) for store in (here, there)))
+
+    assert sorted(counted) == list(range(1, 81))
+
+
+async def test_two_that_lock_each_other_out_both_get_through(here: PostgresqlStore, there: PostgresqlStore) -> None:
+    await here.write(lambda tx: [count_up(tx, name) for name in "ab"])
+    both = threading.Barrier(2, timeout=10)
+    met = threading.local()
+
+    def crossing(tx: Tx, order: str) -> None:
+        count_up(tx, order[0])
+        if not getattr(met, "already", False):
+            met.already = True
+            both.wait()
+        count_up(tx, order[1])
+
+    await asyncio.gather(
+        here.write(lambda tx: crossing(tx, "ab")),
+        there.write(lambda tx: crossing(tx, "ba")),
+    )
+
+    assert [each.value for each in await here.read(lambda tx: tx.overlay.all("count"))] == ["3", "3"]
+
+
+async def test_a_commit_wakes_who_waits_in_another_process(here: PostgresqlStore, there: PostgresqlStore) -> None:
+    await asyncio.sleep(0.1)  # both have begun to listen, which wakes everybody
+    marks = {name: there.mark(name) for name in (TOPIC, "timers:r", "it's a \\ ü")}
+
+    def unit(tx: Tx) -> None:
+        emit(tx, "a")
+        tx.timers.set("r", "k", "a", due=NOON)
+        tx.wake("it's a \\ ü")
+
+    await here.write(unit)
+
+    async with asyncio.timeout(5):
+        for name, mark in marks.items():
+            await there.wait(name, mark, timeout_s=20)
+
+
+async def test_what_was_undone_wakes_nobody(here: PostgresqlStore, there: PostgresqlStore) -> None:
+    await asyncio.sleep(0.1)
+    mark = there.mark("a")
+
+    def broken(tx: Tx) -> None:
+        tx.wake("a")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await here.write(broken)
+
+    await there.wait("a", mark, timeout_s=0.2)
+    assert there.mark("a") == mark
+
+
+@given(names=st.lists(st.text(st.characters(exclude_characters="\x00\n\\", codec="utf-8"), min_size=1, max_size=1900)))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_notification_is_longer_than_the_server_takes(names: list[str]) -> None:
+    told = notifications(names)
+
+    payloads = [statement.partition(", '")[2][:-1].replace("''", "'") for statement in told]
+    assert all(len(payload.encode()) <= PAYLOAD_LIMIT_BYTES for payload in payloads)
+    assert sorted("\n".join(payloads).split("\n")) == sorted({*names}) or not names
+
+
+# ---------------------------------------------------------------------------------------------------------- emit
+
+
+async def test_records_of_one_unit_keep_their_order_and_each_id_comes_once(here: PostgresqlStore) -> None:
+    names = [f"{number:03}" for number in range(300)][::-1]
+
+    fresh = await here.write(lambda tx: tx.emit_all(TOPIC, [(name, name, b"v") for name in (*names, "007", "007")]))
+    again = await here.write(lambda tx: tx.emit_all(TOPIC, [("new", "new", b"v"), ("007", "007", b"v")]))
+
+    assert (fresh, again) == (300, 1)
+    assert await here.read(taken) == [*names, "new"]
+
+
+async def test_an_id_is_known_after_its_record_went_to_the_broker(here: PostgresqlStore) -> None:
+    await here.write(lambda tx: emit(tx, "a"))
+    await here.write(lambda tx: tx.conn.exec_driver_sql("DELETE FROM stream_records"))
+
+    assert not await here.write(lambda tx: emit(tx, "a"))
+    assert await here.read(taken) == []
+
+
+async def test_ids_are_forgotten_after_the_retention_and_the_outbox_is_not(here: PostgresqlStore) -> None:
+    def fill(tx: Tx) -> None:
+        for name, age in (("old", 4 * DAY), ("young", DAY)):
+            tx.topics.append(TOPIC, key=name, record_id=name, value=b"", at=NOON - age)
+            tx.topics.first_time("g", TOPIC, name, at=NOON - age)
+
+    await here.write(fill)
+
+    trimmed = await here.write(lambda tx: tx.topics.trim(TOPIC, groups=["g"], now=NOON, keep=3 * DAY))
+
+    assert trimmed == 1
+    assert await here.read(taken) == ["old", "young"]
+    assert await here.read(lambda tx: tx.topics.lag()) == {("relay", TOPIC): 2}
+    assert await here.write(
+        lambda tx: [tx.topics.first_time("g", TOPIC, name, at=NOON) for name in ("old", "young")]
+    ) == [True, False]
+
+
+# --------------------------------------------------------------------------------------------------------- texts
+
+
+@given(text=st.text(st.characters(exclude_categories=())))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_text_that_postgresql_refuses_wedges_nothing(outside_connection: Connection, text: str) -> None:
+    stored = outside_connection.exec_driver_sql("SELECT %(text)s::varchar", {"text": text}).scalar_one()
+
+    assert len(stored) == len(text)
+    assert "\x00" not in stored
+
+
+@pytest.fixture
+def outside_connection(cluster: str) -> Connection:
+    with a_cluster_transaction(cluster) as tx:
+        return tx.conn.engine.connect()
+
+
+async def test_half_a_surrogate_and_a_nul_are_kept_as_what_they_are_not(here: PostgresqlStore) -> None:
+    odd = "3 killed\x00 in \ud83d Narva"
+
+    await here.write(lambda tx: tx.overlay.put(change(odd, id=odd)))
+    await here.write(lambda tx: tx.emit_all(TOPIC, [(odd, odd, b"\x00")]))
+    found = await here.read(lambda tx: tx.overlay.get("count", odd))
+
+    assert found is not None
+    assert found.value == "3 killed\N{REPLACEMENT CHARACTER} in ? Narva"
+    assert not await here.write(lambda tx: tx.emit_all(TOPIC, [(odd, odd, b"")]))
+
+
+# -------------------------------------------------------------------------------------------------------- errors
+
+
+async def test_a_unit_that_goes_on_after_a_refused_statement_is_not_acknowledged(here: PostgresqlStore) -> None:
+    def careless(tx: Tx) -> None:
+        emit(tx, "a")
+        with contextlib.suppress(DBAPIError):
+            tx.conn.exec_driver_sql("SELECT nonsense")
+
+    with pytest.raises(RuntimeError, match="refused"):
+        await here.write(careless)
+
+    assert await here.read(taken) == []
+
+
+async def test_a_mistake_in_the_sql_of_a_unit_is_no_reason_to_wait(here: PostgresqlStore) -> None:
+    outcomes = await asyncio.gather(
+        here.write(lambda tx: emit(tx, "before")),
+        here.write(lambda tx: tx.conn.exec_driver_sql("SELECT nonsense")),
+        here.write(lambda tx: emit(tx, "after")),
+        return_exceptions=True,
+    )
+
+    assert isinstance(outcomes[1], Exception)
+    assert not isinstance(outcomes[1], StoreUnavailable)
+    assert await here.read(taken) == ["before", "after"]
+
+
+async def test_a_statement_that_takes_too_long_is_ended_and_costs_nobody_else(cluster: str) -> None:
+    async with a_cluster_store(cluster, timeouts=Timeouts(statement=timedelta(seconds=1))) as store:
+        slow = asyncio.ensure_future(store.write(lambda tx: tx.conn.exec_driver_sql("SELECT pg_sleep(60)")))
+        quick = asyncio.ensure_future(store.write(lambda tx: emit(tx, "a")))
+
+        async with asyncio.timeout(10):
+            with pytest.raises(StoreUnavailable, match="statement timeout"):
+                await slow
+            assert await quick
+
+
+async def test_a_wrong_password_is_told_without_it(cluster: str) -> None:
+    name = cluster.rpartition("/")[2]
+    host = cluster.rpartition("@")[2].partition("/")[0]
+    store = PostgresqlStore(f"postgresql://tocsin:{PASSWORD}@{host}/{name}")
+
+    with pytest.raises(StoreUnavailable, match=name) as caught:
+        await store.open()
+    await store.close()
+
+    told = [str(caught.value), repr(caught.value), str(caught.value.__cause__)]
+    assert not any(PASSWORD in words for words in told)
+
+
+@pytest.mark.parametrize("dsn", [f"postgres {PASSWORD}", f"postgresql://u:{PASSWORD}@h:x y/?{PASSWORD}=1"])
+def test_what_is_no_connection_string_is_told_without_showing_it(dsn: str) -> None:
+    with pytest.raises(SettingsInvalid, match="no connection string") as caught:
+        validate(PostgresqlSettings, parse(f"dsn: '{dsn}'".encode(), file="tocsin.yaml"))
+
+    assert PASSWORD not in str(caught.value)
+
+
+async def test_a_database_that_cannot_keep_every_text_stops_the_start(postgresql_shared: PostgresqlServer) -> None:
+    with psycopg.connect(postgresql_shared.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+
+    with pytest.raises(StoreDamaged, match="LATIN1"):
+        async with a_cluster_store(postgresql_shared.dsn("latin")):
+            pass
+
+
+async def test_a_store_that_could_not_be_opened_can_be_opened_later(cluster: str) -> None:
+    with psycopg.connect(cluster, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute("SELECT 1")
+    admin = cluster.rpartition("/")[0] + "/postgres"
+    store = PostgresqlStore(cluster)
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        with pytest.raises(StoreUnavailable, match="not currently accepting connections"):
+            await store.open()
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    await store.open()
+
+    assert await store.write(lambda tx: emit(tx, "a"))
+    await store.close()
+
+
+async def test_closing_does_not_wait_for_a_query_without_end(cluster: str) -> None:
+    store = PostgresqlStore(cluster)
+    await store.open()
+    query = asyncio.ensure_future(store.read(lambda tx: tx.conn.exec_driver_sql("SELECT pg_sleep(60)").scalar()))
+    await asyncio.sleep(0.3)
+
+    async with asyncio.timeout(5):
+        await store.close()
+
+    with pytest.raises(StoreUnavailable):
+        await query
+
+
+async def test_closing_leaves_no_connection_behind(cluster: str) -> None:
+    async with a_cluster_store(cluster) as store:
+        await store.write(lambda tx: emit(tx, "a"))
+        await store.read(taken)
+        assert store.bytes_on_disk() > 1_000_000
+
+    with psycopg.connect(cluster) as connection:
+        left = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        ).fetchone()
+    assert left == (0,)
+
+
+def test_who_runs_alone_needs_no_driver() -> None:
+    asked = "import sys, tocsin.app, tocsin.cli.run; sys.exit('psycopg' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", asked], check=False, timeout=25).returncode == 0
