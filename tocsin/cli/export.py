@@ -8,18 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from tocsin.cli.options import DATA, DataOption, JsonOption
+from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
 
 FEED: Final = "feed"
 PAUSE: Final = "feed_pause"
 
 
-def export(data: DataOption = DATA, *, as_json: JsonOption = False) -> None:
+def export(data: DataOption = DATA, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Print what was changed by web or command line, as YAML to put into the files.
 
     Asks the running service, or the store itself when nothing runs. What the files say is not repeated.
     """
-    changes = asyncio.run(_changes(data.absolute()))
+    changes = asyncio.run(_changes(data.absolute(), config))
     if as_json:
         json.dump(changes, sys.stdout, ensure_ascii=False, indent=1)
         sys.stdout.write("\n")
@@ -27,31 +27,25 @@ def export(data: DataOption = DATA, *, as_json: JsonOption = False) -> None:
         sys.stdout.write(as_yaml(changes))
 
 
-async def _changes(folder: Path) -> list[dict[str, Any]]:
+async def _changes(folder: Path, config: Path | None) -> list[dict[str, Any]]:
     from tocsin.control import ControlClient, NothingRuns
 
     try:
         changes: list[dict[str, Any]] = (await ControlClient(folder).get("/api/overlay"))["items"]
     except NothingRuns:
-        changes = await _kept(folder)
+        changes = await _kept(folder, config)
     return changes
 
 
-async def _kept(folder: Path) -> list[dict[str, Any]]:
+async def _kept(folder: Path, config: Path | None) -> list[dict[str, Any]]:
     """Read the store; where there is none yet, nothing was changed, and none is made."""
-    from tocsin.datadir import held
-    from tocsin.store.sqlite import SqliteStore
+    from tocsin.cli.state import is_there, opened
 
-    file = folder / "tocsin.db"
-    if not file.exists():
+    settings = settings_of(config, folder)
+    if not is_there(settings):
         return []
-    with held(folder):
-        store = SqliteStore(file)
-        await store.open()
-        try:
-            kept = await store.read(lambda tx: tx.overlay.all())
-        finally:
-            await store.close()
+    async with opened(settings, name="tocsin export") as store:
+        kept = await store.read(lambda tx: tx.overlay.all())
     return [
         {"kind": one.kind, "id": one.id, "value": json.loads(one.value), "actor": one.actor, "at": one.at.isoformat()}
         for one in kept

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from tocsin.errors import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from tocsin.settings import Settings
-    from tocsin.store.port import Store
+    from tocsin.store.port import Archive, Store
+
+
+def is_there(settings: Settings) -> bool:
+    """Whether there is any state yet, as far as can be said without asking a database."""
+    from tocsin.foundation import STORE_FILE
+
+    return settings.tocsin.postgresql is not None or (settings.data_dir / STORE_FILE).exists()
 
 
 @asynccontextmanager
@@ -42,13 +49,30 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Store]:
     from tocsin.foundation import STORE_FILE
     from tocsin.store.sqlite import SqliteStore
 
-    file = settings.data_dir / STORE_FILE
-    if not file.exists():
+    if not is_there(settings):
         raise Stop(f"{settings.data_dir} holds no state; say with --data or TOCSIN_DATA where `tocsin run` keeps it")
     with held(settings.data_dir):
-        store = SqliteStore(file, clock=SystemClock())
+        store = SqliteStore(settings.data_dir / STORE_FILE, clock=SystemClock())
         await store.open()
         try:
             yield store
         finally:
             await store.close()
+
+
+@contextmanager
+def opened_archive(settings: Settings) -> Iterator[Archive]:
+    """Open the archive that *settings* mean; whoever reads it while a service writes does no harm."""
+    database, size = settings.tocsin.postgresql, settings.tocsin.keep.size
+    if database is None:
+        from tocsin.store.archive import FileArchive
+
+        yield FileArchive(settings.data_dir / "archive", size=size)
+        return
+    from tocsin.store.archive_postgresql import PostgresqlArchive
+
+    shared = PostgresqlArchive(database.dsn.get_secret_value(), size=size, timeouts=database.timeouts)
+    try:
+        yield shared
+    finally:
+        shared.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
-from tocsin.errors import Stop
+from tocsin.cli.state import opened, opened_archive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,37 +46,26 @@ def why(
 
 async def _ask(question: str, *, config: Path | None, folder: Path) -> Mapping[str, Any]:
     from tocsin.control import ControlClient, NothingRuns
-    from tocsin.datadir import held
 
     try:
         answer: Mapping[str, Any] = await ControlClient(folder).get("/api/why", {"q": question})
     except NothingRuns:
-        if not (folder / "tocsin.db").exists():
-            raise Stop(f"{folder} holds no state; say with --data or TOCSIN_DATA where `tocsin run` keeps it") from None
-        settings = settings_of(config, folder)
-        with held(folder):
-            answer = await _look(question, settings)
+        answer = await _look(question, settings_of(config, folder))
     return answer
 
 
 async def _look(question: str, settings: Settings) -> Mapping[str, Any]:
     from detectors.engine import prepare
     from tocsin.stages.detecting import explain_record
-    from tocsin.store.archive import FileArchive
-    from tocsin.store.sqlite import SqliteStore
     from tocsin.stream.codec import encode
     from tocsin.why import why as ask
 
     async def explain(article: Article) -> Sequence[str]:
         return explain_record(prepare(settings.detectors), encode(article))
 
-    store = SqliteStore(settings.data_dir / "tocsin.db")
-    await store.open()
-    try:
-        archive = FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
-        return await ask(question, store=store, archive=archive, explain=explain, feeds=settings.sources.all())
-    finally:
-        await store.close()
+    async with opened(settings, name="tocsin why") as store:
+        with opened_archive(settings) as archive:
+            return await ask(question, store=store, archive=archive, explain=explain, feeds=settings.sources.all())
 
 
 def _show(answer: Mapping[str, Any]) -> None:
