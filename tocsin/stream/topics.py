@@ -125,7 +125,7 @@ def mistakes(topic: Topic, found: Found, *, servers: str) -> list[str]:
         )
     if found.config is None:
         return told
-    for key, value, needed in _wrong_config(topic, found.config):
+    for key, value, needed in _wrong_config(topic, found.config, replicas=found.replication):
         told.append(
             f"topic {topic.name!r}: {key} is {value}, wanted {needed[0]}: run {_configs(servers)} --alter"
             f" --entity-type topics --entity-name {topic.name} --add-config {key}={needed[1]}"
@@ -133,7 +133,9 @@ def mistakes(topic: Topic, found: Found, *, servers: str) -> list[str]:
     return told
 
 
-def _wrong_config(topic: Topic, config: Mapping[str, str]) -> Iterable[tuple[str, str, tuple[str, str]]]:
+def _wrong_config(
+    topic: Topic, config: Mapping[str, str], *, replicas: int
+) -> Iterable[tuple[str, str, tuple[str, str]]]:
     wanted = topic.config()
 
     def shown(key: str) -> str:
@@ -144,9 +146,9 @@ def _wrong_config(topic: Topic, config: Mapping[str, str]) -> Iterable[tuple[str
 
     if _number(config.get(IN_SYNC)) < topic.in_sync:
         yield IN_SYNC, shown(IN_SYNC), (f"{topic.in_sync} or more", wanted[IN_SYNC])
-    elif _number(config.get(IN_SYNC)) >= topic.replication > 1:
+    elif _number(config.get(IN_SYNC)) >= replicas > 1:
         # As many as there are replicas: the loss of one broker would stop everything.
-        yield IN_SYNC, shown(IN_SYNC), (f"less than the {topic.replication} replicas", wanted[IN_SYNC])
+        yield IN_SYNC, shown(IN_SYNC), (f"less than the {replicas} replicas", wanted[IN_SYNC])
     if not _lasts(config.get(RETENTION), int(wanted[RETENTION])):
         yield (
             RETENTION,
