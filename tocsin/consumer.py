@@ -18,7 +18,7 @@ import structlog
 from tocsin.errors import Fenced, Stop, StoreUnavailable, TryLater
 from tocsin.records import DeadLetter, digest
 from tocsin.store.tx import Tx
-from tocsin.stream.dead_letters import TIMERS, TIMERS_STAGE, letter_of, put_aside, reason_and_traceback
+from tocsin.stream.dead_letters import DIED, TIMERS, TIMERS_STAGE, letter_of, put_aside, reason_and_traceback
 from tocsin.stream.port import RECORD_LIMIT_BYTES, StreamRecord
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ def set_aside(tx: Tx, *, clock: Clock, stage: str, record: StreamRecord, reason:
 
 
 def _died(tx: Tx, *, clock: Clock, group: str, record: StreamRecord) -> None:
-    reason = f"the process died {STARTS - 1} times while it worked on this record"
+    reason = f"{DIED} {STARTS - 1} times while it worked on this record"
     set_aside(tx, clock=clock, stage=group, record=record, reason=reason)
 
 

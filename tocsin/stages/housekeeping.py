@@ -16,7 +16,8 @@ import structlog
 from tocsin import metrics
 from tocsin.errors import StoreUnavailable
 from tocsin.store.dead_letters import surplus
-from tocsin.stream.dead_letters import show
+from tocsin.stream.dead_letters import DIED, show
+from tocsin.stream.port import TOPICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 EVERY_S: Final = 60.0
 STREAM_KEPT: Final = timedelta(days=3)  # also how long a record id is known, so that nothing doubles
 TRIMMED_AT_ONCE: Final = 5_000
+CHANCES_AT_ONCE: Final = 20
 
 
 async def keep_house(
@@ -46,12 +48,16 @@ async def keep_house(
     *keep* says how long the archive remembers; *readers* are the groups of each topic, none of which loses a record
     that it has not passed. What cannot be trimmed now keeps nothing else from being trimmed.
     """
+    settled = False
     while True:
         # The archive first: on a full disk nothing but its files can make room for the store to delete.
         await _trim_archive(archive, now=clock.now(), keep=keep())
         try:
             await _trim_stream(store, clock, readers)
             before = clock.now() - keep()
+            if settled:
+                await store.write(partial(_give_second_chances, now=clock.now()))
+            settled = True
             await _shed_letters(store, clock)
             for forget in (_forget_letters, _forget_articles, _forget_incidents, _forget_deliveries, _forget_audit):
                 while await store.write(partial(forget, before=before)):
@@ -100,6 +106,19 @@ async def _shed_letters(store: Store, clock: Clock) -> None:
         metrics.DEAD_LETTERS_SHED.labels(stage=stage).inc(gone)
         log.error("dead letters shed", stage=stage, count=gone)
     show(*await store.read(lambda tx: (tx.dead_letters.heaps(), tx.replays.waiting())))
+
+
+def _give_second_chances(tx: Tx, *, now: datetime) -> None:
+    """Take up once more, by itself, what was set aside only because the process died: it may not have been to blame.
+
+    Somebody may have pulled the plug several times. Called when this process has lived for a while; what kills it in
+    earnest does so once more and is set aside for good (`tocsin.replays`).
+    """
+    before = now - timedelta(seconds=EVERY_S)
+    for letter in tx.dead_letters.blamed_once(DIED, topics=TOPICS, before=before, limit=CHANCES_AT_ONCE):
+        if letter.value and len(letter.value) == letter.size and tx.replays.add(letter, now=now):
+            tx.dead_letters.remove(letter.id)
+            log.warning("record taken up once more", stage=letter.stage, topic=letter.topic, record=letter.record_id)
 
 
 def _shed(tx: Tx, *, stage: str, most: int) -> int:

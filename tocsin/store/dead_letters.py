@@ -177,6 +177,13 @@ class DeadLetterRepository:
         """Forget one; False when there is none of that id."""
         return self._conn.execute(delete(dead_letters).where(dead_letters.c.id == id)).rowcount == 1
 
+    def blamed_once(self, reason: str, *, topics: Sequence[str], before: datetime, limit: int) -> Sequence[DeadLetter]:
+        """Return records of *topics* set aside before then, for the first time, for a reason that begins so."""
+        c = dead_letters.c
+        blamed = (c.times == 1, c.reason.startswith(reason, autoescape=True), c.topic.in_(topics), c.at < before)
+        query = select(*_WITH_VALUE).where(*blamed).order_by(c.at, c.id).limit(limit)
+        return [_letter(row._asdict()) for row in self._conn.execute(query)]
+
     def count(self, which: Which = EVERY) -> int:
         """Return how many lie here."""
         query = select(func.count()).select_from(dead_letters).where(*which.conditions())

@@ -26,6 +26,8 @@ OUTBOX: Final = "outbox"
 DOCUMENTS: Final = "documents"
 TIMERS_STAGE: Final = " timers"  # behind the room's name
 
+DIED: Final = "the process died"  # how the reason begins when no error was seen, only the end
+
 REASON_CHARACTERS: Final = 2_000
 TRACEBACK_CHARACTERS: Final = 8_000
 TOLD_BYTES: Final = 500_000  # of a value on the topic, where it is a third longer and must leave room for the rest
