@@ -6,6 +6,7 @@ Every count goes to the cheapest predicate around it, so that the injured, the m
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from detectors import quantities
@@ -16,7 +17,7 @@ from detectors.scopes import clause
 from tocsin.records import Certainty, Detection, Evidence, Toll
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from detectors.document import Document
     from detectors.marks import Mark
@@ -65,10 +66,21 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
                 waiting.append(anchor)
         if not seen_count:
             for anchor in waiting:
-                guess = _uncounted(document, sentence, anchor)
+                guess = _uncounted(sentence, anchor, is_calamity=partial(_is_calamity, document, sentence))
                 if guess is not None:
                     yield _candidate(document, rule, sentence, anchor, guess)
                     break
+
+
+def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
+    """Tell whether `find` may have a candidate in *sentence*; where others would have to tell, it may."""
+    anchors = _anchors(sentence)
+    if not anchors:
+        return False
+    if any(_uncounted(sentence, anchor, is_calamity=lambda: True) is not None for anchor in anchors):
+        return True
+    bound = _bind(sentence, rule, _summed(sentence), language)
+    return any(_one_side(sentence, anchor, bound.get((anchor.start, anchor.end), [])) for anchor in anchors)
 
 
 def _anchors(sentence: Sentence) -> list[Mark]:
@@ -250,7 +262,7 @@ def _notes(sentence: Sentence, count: Quantity) -> frozenset[str]:
     return frozenset(notes)
 
 
-def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity | None:
+def _uncounted(sentence: Sentence, anchor: Mark, *, is_calamity: Callable[[], bool]) -> Quantity | None:
     """One person, or `the dead` without a number."""
     for quantity in sentence.quantities:
         if anchor.start <= quantity.start < anchor.end and not quantity.article and quantity.bare:
@@ -265,7 +277,7 @@ def _uncounted(document: Document, sentence: Sentence, anchor: Mark) -> Quantity
     people = [mark for mark in sentence.of("people", "forces", "nobody") if mark.start in reach]
     near = [mark for mark in people if low - 1 <= mark.start < high + 1] or people
     weak = anchor.name in {"dying_plain", "slaying", "dead"}
-    if not near or (weak and not _is_calamity(document, sentence)):
+    if not near or (weak and not is_calamity()):
         return None
     person = min(near, key=lambda mark: gap_cost(sentence, *sorted((mark.start, anchor.start))))
     struck = next((mark for mark in people if mark.start == anchor.end and _own_number(sentence, mark)), None)

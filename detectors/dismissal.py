@@ -40,22 +40,29 @@ class _Reading:
 def find(document: Document, rule: Rule) -> Iterator[Candidate]:
     """Return the cheapest pattern of every sentence, if its target is the nearest office-holder."""
     for sentence in document.sentences:
-        if not sentence.of(*TARGETS) and not sentence.of("no_confidence"):
-            continue
-        readings: list[_Reading] = []
-        for pattern in rule.patterns:
-            if pattern.languages and document.language not in pattern.languages:
-                continue
-            for match in matches(pattern, sentence):
-                target = match.part(*TARGETS) or match.parts[0][1]
-                verb = next((span for name, span in match.parts if name not in TARGETS), match.parts[-1][1])
-                readings.append(_Reading(match, target, verb, match.cost))
-        readings.sort(key=lambda reading: reading.cost)
+        readings = sorted(_readings(sentence, rule, document.language), key=lambda reading: reading.cost)
         readings = [_with_object(sentence, reading) for reading in readings]
         own = [reading for reading in readings if not _is_somebody_elses(sentence, reading)]
         for reading in own or readings:
             yield _candidate(document, rule, sentence, reading)
             break
+
+
+def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
+    """Tell whether `find` has a candidate in *sentence*."""
+    return any(True for _ in _readings(sentence, rule, language))
+
+
+def _readings(sentence: Sentence, rule: Rule, language: str) -> Iterator[_Reading]:
+    if not sentence.of(*TARGETS) and not sentence.of("no_confidence"):
+        return
+    for pattern in rule.patterns:
+        if pattern.languages and language not in pattern.languages:
+            continue
+        for match in matches(pattern, sentence):
+            target = match.part(*TARGETS) or match.parts[0][1]
+            verb = next((span for name, span in match.parts if name not in TARGETS), match.parts[-1][1])
+            yield _Reading(match, target, verb, match.cost)
 
 
 def _with_object(sentence: Sentence, reading: _Reading) -> _Reading:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LEAD_CHARS: Final = 400
 TEXT_CHARS: Final = 40_000  # the news stands at the top; what is longer is a ticker or a dossier
 PLACE_FREE_HITS: Final = 40
-_FINDERS: Final = {"deaths": deaths.find, "foreign_troops": troops.find, "government_dismissal": dismissal.find}
+_FINDERS: Final = {"deaths": deaths, "foreign_troops": troops, "government_dismissal": dismissal}
 _OPENING: Final = 12  # sentences from the top that are read closely when any sentence is
 _AROUND: Final = 3
 
@@ -110,15 +110,26 @@ class Tongue:
     def is_promising(
         self, fields: Mapping[str, str], folded: Mapping[str, str], hits: Mapping[str, Sequence[Hit]]
     ) -> bool:
-        """Tell whether some pattern may match somewhere; most articles end here."""
+        """Tell whether some rule finds anything at all: most articles end here, few of them cut into words."""
         bits = 0
         for some in hits.values():
             for _, bit, _ in some:
                 bits |= bit
         if not bits or not self.prefilter.suffices(bits):
             return False
-        promises = [self.prefilter.promise(text, folded[name], hits[name]) for name, text in fields.items()]
-        return any(hot for hot, _ in promises) and any(stands for _, stands in promises)
+        found = {name: self.prefilter.promising(text, folded[name], hits[name]) for name, text in fields.items()}
+        return any(hot for hot, _ in found.values()) and any(
+            self._finds(fields[name][start:end], name) for name, (_, parts) in found.items() for start, end in parts
+        )
+
+    def _finds(self, text: str, field: str) -> bool:
+        """Tell whether a rule finds something in a sentence of *text*, whatever stands around it."""
+        language, rules = self.settings.language, self._rules
+        for sentence in split(text, field=field, language=language, abbreviations=self.lexicon.abbreviations):
+            annotate(sentence, self.lexicon, self.gazetteer)
+            if any(_FINDERS[rule.settings.type].finds(sentence, rule, language) for rule in rules):
+                return True
+        return False
 
     def sentences(self, fields: Mapping[str, str], hits: Mapping[str, Sequence[Hit]]) -> list[Sentence]:
         """Cut the fields into sentences, and mark the opening and those around every one that can match."""
@@ -182,7 +193,7 @@ class Engine:
         if close and document is not None:
             for rule in self._patterned:
                 if not rule.settings.languages or spoken in rule.settings.languages:
-                    candidates += _FINDERS[rule.settings.type](document, rule)
+                    candidates += _FINDERS[rule.settings.type].find(document, rule)
         if document is not None:
             candidates += self._by_words(worded, document, spoken)
         detections = merged(candidates)

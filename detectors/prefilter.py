@@ -123,14 +123,15 @@ class Prefilter:
             bits[max(bisect_right(starts, position) - 1, 0)] |= bit
         return [place for place, both in enumerate(bits) if both and self.suffices(both)]
 
-    def promise(self, text: str, folded: str, hits: Sequence[Hit]) -> tuple[bool, bool]:
-        """Say of *text* whether one of its sentences may be hot, and whether a pattern's own classes may stand in one.
+    def promising(self, text: str, folded: str, hits: Sequence[Hit]) -> tuple[bool, list[tuple[int, int]]]:
+        """Say of *text* whether one of its sentences may be hot, and in which parts a pattern's own classes may stand.
 
-        It looks at stretches of whole sentences, whose ends are certain without cutting the text into words.
+        Each part (start, end) holds whole sentences. Their ends are certain without cutting the text into words.
         """
         is_even = folds_evenly(text, folded, self._language)
         start = at = 0
-        hot = stands = False
+        hot = False
+        parts: list[tuple[int, int]] = []
         for end in (*self._ends(text), len(text)) if is_even else (len(folded),):
             first, bits = at, 0
             while at < len(hits) and hits[at][0] < end:
@@ -138,11 +139,10 @@ class Prefilter:
                 at += 1
             if bits:
                 hot = hot or self.suffices(bits)
-                stands = stands or self._stands(folded[start:end], bits, hits[first:at])
-                if hot and stands:
-                    break
+                if self._stands(folded[start:end], bits, hits[first:at]):
+                    parts.append((start, end) if is_even else (0, len(text)))
             start = end
-        return hot, stands
+        return hot, parts
 
     def _ends(self, text: str) -> Iterator[int]:
         """Yield where sentences begin by any rule: behind a line, or a word that is no abbreviation and a full stop."""

@@ -30,12 +30,22 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
     """One candidate a sentence that tells of a movement; where none is named, it goes where the one before went."""
     before: str | None = None
     for sentence in document.sentences:
-        found = [match for pattern in rule.patterns for match in matches(pattern, sentence)
-                 if not pattern.languages or document.language in pattern.languages]  # fmt: skip
+        found = list(_matches(sentence, rule, document.language))
         if found:
             candidate = _candidate(document, rule, sentence, min(found, key=lambda match: match.cost), before)
             before = candidate.detection.country if candidate.rejected is None else before
             yield candidate
+
+
+def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
+    """Tell whether `find` has a candidate in *sentence*."""
+    return any(True for _ in _matches(sentence, rule, language))
+
+
+def _matches(sentence: Sentence, rule: Rule, language: str) -> Iterator[Match]:
+    for pattern in rule.patterns:
+        if not pattern.languages or language in pattern.languages:
+            yield from matches(pattern, sentence)
 
 
 def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match, before: str | None) -> Candidate:

@@ -9,7 +9,7 @@ from detectors.settings import KeywordSettings, RuleSettings
 from detectors.tokens import TOKENS_A_SENTENCE, fold, split
 from tocsin.settings import shipped
 
-FINDERS = {"deaths": deaths.find, "foreign_troops": troops.find, "government_dismissal": dismissal.find}
+FINDERS = {"deaths": deaths, "foreign_troops": troops, "government_dismissal": dismissal}
 GERMAN = (
     *(
         "Tote",
@@ -73,7 +73,7 @@ def test_an_article_is_left_unread_only_when_reading_it_all_finds_nothing(text: 
     for sentence in sentences:
         annotate(sentence, tongue.lexicon, tongue.gazetteer)
     document = Document(language="de", home="DE", sentences=sentences, fields={"text": text})
-    found = [one for rule in engine.rules if rule.patterns for one in FINDERS[rule.settings.type](document, rule)]
+    found = [one for rule in engine.rules if rule.patterns for one in FINDERS[rule.settings.type].find(document, rule)]
 
     folded = fold(text, "de")
     hits = tongue.prefilter.hits(folded)
