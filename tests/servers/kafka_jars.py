@@ -6,12 +6,14 @@ import hashlib
 import os
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
-from tests.servers.processes import ServerFailed, run
+from tests.servers.processes import ServerFailed, run, scratch
 from tests.servers.setting_up import LeftOut, apt_install, cached
 
 VERSION = "4.2.0"
+LOGGING_VERSION = "2.25.3"  # log4j's, the one that Kafka comes with
 SUMS = Path(__file__).with_name("kafka_jars.sha256")
 JAVA_FLOOR = 17
 MAVEN_S = 240.0
@@ -26,27 +28,36 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
       <artifactId>kafka_2.13</artifactId>
       <version>{VERSION}</version>
     </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>{LOGGING_VERSION}</version>
+    </dependency>
   </dependencies>
 </project>
 """
 
 
+@cache
 def java() -> Path:
     """The Java that runs the brokers, installed first where there is none.
 
     Raises:
         LeftOut: there is none of at least `JAVA_FLOOR`, and none can be installed.
     """
-    found = _java()
-    if found is None:
+    if (found := _java()) is None:
         apt_install("default-jre-headless")
-        found = _java()
-    if found is None:
-        raise LeftOut("kafka: Java was installed but is not found")
+        if (found := _java()) is None:
+            raise LeftOut("kafka: Java was installed but is not found")
     version = re.search(r'version "(\d+)', run((found, "-version")))
     if version is None or int(version[1]) < JAVA_FLOOR:
         raise LeftOut(f"kafka: {found} is older than Java {JAVA_FLOOR}")
     return found
+
+
+def java_version() -> str:
+    """What that Java says of itself."""
+    return run((java(), "-version"))
 
 
 def _java() -> Path | None:
@@ -63,7 +74,8 @@ def jars() -> Path:
     Raises:
         LeftOut: they can't be fetched, or are not the ones that we know.
     """
-    return cached(f"kafka-{VERSION}", _fetch)
+    of = hashlib.sha256(SUMS.read_bytes()).hexdigest()[:12]
+    return cached(f"kafka-{VERSION}-{of}", _fetch)
 
 
 def sums(folder: Path) -> str:
@@ -107,3 +119,14 @@ def download(folder: Path) -> None:
         )
     except ServerFailed as error:
         raise LeftOut(f"kafka: its jars could not be fetched: {error}") from error
+
+
+def main() -> None:
+    """Write the sums of what Maven brings now, for a new version."""
+    folder = scratch("jars")
+    download(folder)
+    SUMS.write_text(sums(folder), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

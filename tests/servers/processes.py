@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -61,6 +63,7 @@ class _Keeper:
 
 
 KEEPER = _Keeper()
+atexit.register(KEEPER.close)
 
 
 def scratch(name: str) -> Path:
@@ -196,8 +199,6 @@ class ServerProcess:
 
 
 def _group_of(user: str) -> int:
-    import pwd  # noqa: PLC0415 — Unix only, like everything that runs as another user
-
     return pwd.getpwnam(user).pw_gid
 
 
