@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ingest import schedule
+from ingest.fetch import host_of
 from ingest.schedule import Bounds, Rhythm
+from ingest.slots import slot_of
 
 if TYPE_CHECKING:
     from ingest.fetch import Fetched
@@ -73,7 +75,7 @@ def failed(
         "last_status": status,
     }
     if row.moved_to is not None and failures >= MOVED_GIVEN_UP_AFTER:
-        values |= {"moved_to": None, "moving_to": None, "moving_seen": 0}
+        values |= {"moved_to": None, "moving_to": None, "moving_seen": 0, **place(row.url)}
     return values
 
 
@@ -100,7 +102,13 @@ def moving(row: FeedRow, got: Fetched) -> Values:
         return {"moving_to": got.moved_to, "moving_seen": 1}
     if row.moving_seen + 1 < MOVED_AFTER:
         return {"moving_seen": row.moving_seen + 1}
-    return {"moving_to": None, "moving_seen": 0, "moved_to": got.moved_to}
+    return {"moving_to": None, "moving_seen": 0, "moved_to": got.moved_to, **place(got.moved_to)}
+
+
+def place(url: str) -> Values:
+    """Return where a feed lies that is asked at *url*."""
+    host = host_of(url)
+    return {"host": host, "slot": slot_of(host)}
 
 
 def hint(max_age: timedelta | None, row: FeedRow) -> timedelta | None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tocsin.clock import Clock
 
@@ -33,13 +33,26 @@ class _Host:
     users: int = field(default=0)
 
 
+def _any_time(_host: str) -> None:
+    """Know of no other worker."""
+
+
 class Hosts:
     """What is under way towards whom; lives in one event loop, and is forgotten with it."""
 
-    def __init__(self, *, at_once: int, gap: timedelta, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        at_once: int,
+        gap: timedelta,
+        clock: Clock,
+        not_before: Callable[[str], datetime | None] | None = None,
+    ) -> None:
+        """*not_before* tells until when another worker's last request may be too near for one to start."""
         self._at_once = at_once
         self._gap = gap
         self._clock = clock
+        self._not_before = not_before or _any_time
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
     @asynccontextmanager
@@ -55,7 +68,7 @@ class Hosts:
         try:
             async with known.slots:
                 now = self._clock.now()
-                start = max(now, known.next_start)
+                start = max(now, known.next_start, self._not_before(host) or now)
                 known.next_start = start + self._gap
                 if start > now:
                     await self._clock.sleep((start - now).total_seconds())
@@ -68,6 +81,11 @@ class Hosts:
         """Start nothing towards *host* before *until*."""
         known = self._host(host)
         known.held_until = max(known.held_until, until)
+
+    def resting(self) -> dict[str, datetime]:
+        """Return the hosts whose last request was less than the gap ago, with when that will have passed."""
+        now = self._clock.now()
+        return {host: known.next_start for host, known in self._hosts.items() if known.next_start > now}
 
     def _refuse_if_held(self, host: str, known: _Host) -> None:
         if known.held_until > self._clock.now():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from ingest import schedule, sources
+from ingest import health, schedule, sources
 from ingest.fetch import Sessions, open_sessions
+from ingest.share import Permit
+from ingest.slots import SLOTS
 from ingest.visit import Outcome, Visitor
 from tocsin import metrics
-from tocsin.errors import StoreUnavailable
+from tocsin.errors import Fenced, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ingest.settings import Feed, PollingSettings
+    from ingest.share import Share
     from tocsin.clock import Clock
     from tocsin.store.ingest import FeedRow
     from tocsin.store.port import Store
@@ -40,12 +43,14 @@ WAITING_VISITS = 2_000  # for their host's turn; the requests under way are limi
 IDLE_S = 30.0
 REVIEW = timedelta(minutes=1)  # how often the budget is shared anew and the feeds are counted
 STORE_PAUSE_S = 5.0
+TOLD = 10  # feeds named in one line of the log
 
 
 class Poller:
     """Polls `feeds()`, the configured ones, and what people added. One instance belongs to one event loop.
 
-    `feeds` is asked again whenever `sources.CHANGED` is woken, so a reload needs nothing else.
+    `feeds` is asked again whenever `sources.CHANGED` is woken, so a reload needs nothing else. With a `share` it polls
+    the feeds in that only: several workers do, from one configuration.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Poller:
         pool: Pool,
         polling: PollingSettings,
         feeds: Callable[[], Sequence[Feed]],
+        share: Share | None = None,
         random: Random | None = None,
     ) -> None:
         self._store = store
@@ -63,17 +69,33 @@ class Poller:
         self._polling = polling
         self._configured = feeds
         self._chance = (random or Random()).random  # noqa: S311 — jitter
-        self._visitor = Visitor(store=store, clock=clock, pool=pool, polling=polling, chance=self._chance)
+        self._share = share
+        self._visitor = Visitor(
+            clock=clock,
+            pool=pool,
+            polling=polling,
+            chance=self._chance,
+            not_before=None if share is None else share.not_before,
+        )
         self._feeds: dict[str, Feed] = {}
+        self._strange: set[str] = set()
+        self._told: set[str] = set()
+        self._learnt: int | None = None
         self._under_way: set[str] = set()
         self._finished = asyncio.Event()
-        self._budget = float(polling.requests_per_minute)
+        # Saved up by nobody yet where others may have used up theirs.
+        self._budget = float(polling.requests_per_minute) if share is None else 0.0
         self._budget_at = clock.now()
         self._paused_until: datetime | None = None
 
     async def run(self) -> None:
         """Poll until cancelled."""
         async with open_sessions(self._polling) as sessions, asyncio.TaskGroup() as visits:
+            if self._share is not None:
+                self._share.gap = self._polling.per_host.gap
+                self._share.resting = self._visitor.hosts.resting
+                self._share.changed = self._finished.set
+                visits.create_task(self._share.keep(), name="share of the feeds")
             changes = self._store.mark(sources.CHANGED)
             await self._sync()
             reviewed = self._clock.now()
@@ -85,6 +107,7 @@ class Poller:
                     self._review(await self._store.read(lambda tx: tx.ingest.list_feeds()))
                     reviewed = self._clock.now()
                 self._finished.clear()
+                await self._learn_holds()
                 for feed, row in await self._due():
                     self._under_way.add(row.id)
                     visits.create_task(self._visit(sessions, feed, row), name=f"poll-{row.id}")
@@ -100,7 +123,12 @@ class Poller:
             now = self._clock.now()
             due = {feed.id: schedule.first_poll(now, feeds=len(feeds), chance=self._chance()) for feed in feeds}
             tx.ingest.sync([sources.as_kept(feed, paused=feed.id in paused) for feed in feeds], due)
-            return feeds, tx.ingest.list_feeds()
+            tx.ingest.forget_holds(now)
+            rows = tx.ingest.list_feeds()
+            for row in rows:  # of the files' addresses `sync` knows where they lie
+                if row.moved_to is not None and (place := health.place(row.moved_to))["slot"] != row.slot:
+                    tx.ingest.save(row.id, place)
+            return feeds, rows
 
         feeds, rows = await self._persisted(unit)
         self._feeds = {feed.id: feed for feed in feeds}
@@ -124,9 +152,40 @@ class Poller:
         ]
         scale = schedule.scale(shared, requests_per_minute=self._polling.requests_per_minute)
         self._visitor.bounds = replace(self._visitor.bounds, scale=scale)
+        self._compare(rows)
         counted = Counter(row.state for row in rows)
         for state in ("ok", "new", "failing", "gone", "paused"):
             metrics.FEEDS.labels(state=state).set(counted[state])
+
+    def _compare(self, rows: Sequence[FeedRow]) -> None:
+        """Say so when another worker's configuration has other feeds than ours: the last one read is in force."""
+        listed = {row.id for row in rows}
+        strange, missing = listed - self._feeds.keys(), self._feeds.keys() - listed
+        if strange - self._told:
+            log.warning("feeds left alone", reason="not in this worker's configuration", feeds=sorted(strange)[:TOLD])
+        if missing - self._told:
+            log.warning("feeds taken out", reason="by another worker's configuration", feeds=sorted(missing)[:TOLD])
+        self._strange, self._told = strange, strange | missing
+
+    async def _learn_holds(self) -> None:
+        """Learn which hosts have asked for silence, when we have just begun to ask them."""
+        while self._learnt != (taken := 0 if self._share is None else self._share.taken):
+            now = self._clock.now()
+            holds = await self._store.read(lambda tx, now=now: tx.ingest.holds(now))  # type: ignore[misc]  # mypy infers no lambda with defaults
+            for host, until in holds:
+                self._visitor.hosts.hold(host, until)
+            self._learnt = taken
+
+    def _slots(self) -> frozenset[int] | None:
+        """Return the slots whose feeds we poll; None when that is all of them."""
+        if self._share is None or len(self._share.slots) == SLOTS:
+            return None
+        return self._share.slots
+
+    def _per_minute(self) -> float:
+        """Return our part of the request budget."""
+        slots = self._slots()
+        return self._polling.requests_per_minute * (1.0 if slots is None else len(slots) / SLOTS)
 
     async def _due(self) -> list[tuple[Feed, FeedRow]]:
         """Return what may be started now: due, not under way, within the budget and while the store takes articles."""
@@ -138,8 +197,10 @@ class Poller:
         if room < 1:
             return []
         # Those that finish while we read are still due in what we read.
-        busy = set(self._under_way)
-        rows = await self._store.read(lambda tx: tx.ingest.due(now, limit=room + len(busy)))
+        busy = self._under_way | self._strange
+        slots = self._slots()
+        rows = await self._store.read(lambda tx: tx.ingest.due(now, limit=room + len(busy), slots=slots))
+        self._strange |= {row.id for row in rows} - self._feeds.keys()  # until we compare the lists anew
         free = [row for row in rows if row.id not in busy]
         ready = [(feed, row) for row in free if (feed := self._feeds.get(row.id)) is not None][:room]
         self._budget -= len(ready)
@@ -147,23 +208,24 @@ class Poller:
 
     def _allowance(self, now: datetime) -> int:
         """Refill the budget; at most a minute's worth is saved up."""
-        per_minute = self._polling.requests_per_minute
+        per_minute = self._per_minute()
         passed = (now - self._budget_at).total_seconds()
-        self._budget = min(float(per_minute), self._budget + max(0.0, passed) * per_minute / 60)
+        self._budget = min(per_minute, self._budget + max(0.0, passed) * per_minute / 60)
         self._budget_at = now
         return int(self._budget)
 
     async def _sleep(self, changes: int) -> None:
         """Wait until something is due, may be started again, is finished or has changed."""
-        under_way = set(self._under_way)
-        upcoming = await self._store.read(lambda tx: tx.ingest.upcoming(limit=len(under_way) + 1))
+        busy = self._under_way | self._strange
+        slots = self._slots()
+        upcoming = await self._store.read(lambda tx: tx.ingest.upcoming(limit=len(busy) + 1, slots=slots))
         now = self._clock.now()
-        until = next((due for feed, due in upcoming if feed not in under_way), now + timedelta(seconds=IDLE_S))
+        until = next((due for feed, due in upcoming if feed not in busy), now + timedelta(seconds=IDLE_S))
         if self._paused_until is not None:
             until = max(until, self._paused_until)
-        if self._budget < 1:
-            until = max(until, now + timedelta(seconds=(1 - self._budget) * 60 / self._polling.requests_per_minute))
-        if len(under_way) >= WAITING_VISITS:
+        if self._budget < 1 and (per_minute := self._per_minute()):
+            until = max(until, now + timedelta(seconds=(1 - self._budget) * 60 / per_minute))
+        if len(self._under_way) >= WAITING_VISITS:
             until = now + timedelta(seconds=IDLE_S)
         pause_s = min(IDLE_S, max(0.001, (until - now).total_seconds()))
         async with asyncio.TaskGroup() as waits:
@@ -179,21 +241,36 @@ class Poller:
         """Visit one feed; whatever goes wrong stays with that feed."""
         started = self._clock.now()
         metrics.POLL_LATENESS_SECONDS.observe(max(0.0, (started - row.next_due).total_seconds()))
+        outcome = Outcome.LEFT
         try:
-            outcome = await self._visitor.visit(sessions, feed, row)
-        except StoreUnavailable as error:
-            outcome = Outcome.STORE_UNAVAILABLE
-            self._pause(str(error))
-        except Exception as error:  # the record's bulkhead: a feed that we cannot handle must not stop the others
-            outcome = Outcome.CRASHED
-            log.exception("feed could not be handled", feed=row.id)
-            with suppress(StoreUnavailable):  # then it stays due, which is as well
-                await self._visitor.give_up(feed, row, f"internal error: {error!r}")
+            async with self._permit(row) as permit:
+                outcome = await self._visited(sessions, feed, row, permit)
+        except Fenced as error:
+            log.debug("feed left to another worker", feed=row.id, reason=str(error))
         finally:
             self._under_way.discard(row.id)
             self._finished.set()
         metrics.POLLS.labels(outcome=outcome).inc()
         metrics.POLL_SECONDS.observe((self._clock.now() - started).total_seconds())
+
+    async def _visited(self, sessions: Sessions, feed: Feed, row: FeedRow, permit: Permit) -> Outcome:
+        try:
+            return await self._visitor.visit(sessions, feed, row, permit=permit)
+        except Fenced:
+            raise
+        except StoreUnavailable as error:
+            self._pause(str(error))
+            return Outcome.STORE_UNAVAILABLE
+        except Exception as error:  # the record's bulkhead: a feed that we cannot handle must not stop the others
+            log.exception("feed could not be handled", feed=row.id)
+            with suppress(StoreUnavailable):  # then it stays due, which is as well
+                await self._visitor.give_up(permit.store, feed, row, f"internal error: {error!r}")
+            return Outcome.CRASHED
+
+    def _permit(self, row: FeedRow) -> AbstractAsyncContextManager[Permit]:
+        if self._share is None:
+            return nullcontext(Permit(self._store))
+        return self._share.visiting(row.slot)
 
     def _pause(self, reason: str) -> None:
         """Start nothing for a while: what cannot be stored must not be fetched."""

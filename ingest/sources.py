@@ -12,6 +12,7 @@ from ingest.fetch import Fetched, Validators, fetch, host_of, open_sessions
 from ingest.hosts import Hosts
 from ingest.parse import Document, ParsedFeed, parse
 from ingest.settings import Feed, FeedDefaults, FeedSettings, PollingSettings
+from ingest.slots import slot_of
 from tocsin.errors import FeedUnreachable, FeedUnreadable
 from tocsin.records import Source
 from tocsin.store.ingest import FeedSetting
@@ -47,10 +48,12 @@ def listed(configured: Sequence[Feed], changes: Sequence[Change]) -> tuple[Feed,
 
 def as_kept(feed: Feed, *, paused: bool) -> FeedSetting:
     """Return what the store keeps of a feed's settings; secrets are not among it."""
+    host = host_of(feed.url)
     return FeedSetting(
         id=feed.id,
         url=feed.url,
-        host=host_of(feed.url),
+        host=host,
+        slot=slot_of(host),
         origin=feed.origin,
         owner=feed.source.owner,
         tier=feed.source.tier,

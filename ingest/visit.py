@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.settings import Feed, PollingSettings
+    from ingest.share import Permit
     from tocsin.clock import Clock
     from tocsin.store.ingest import FeedRow
     from tocsin.store.port import Store
@@ -55,6 +56,7 @@ class Outcome(StrEnum):
     UNREADABLE = "unreadable"
     PARSER_FAILED = "parser_failed"
     CRASHED = "crashed"
+    LEFT = "left"
     STORE_UNAVAILABLE = "store_unavailable"
 
 
@@ -62,78 +64,92 @@ class Visitor:
     """Visits feeds, any number at once; `bounds` may be replaced while it works. Belongs to one event loop."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, pool: Pool, polling: PollingSettings, chance: Callable[[], float]
+        self,
+        *,
+        clock: Clock,
+        pool: Pool,
+        polling: PollingSettings,
+        chance: Callable[[], float],
+        not_before: Callable[[str], datetime | None] | None = None,
     ) -> None:
         self.bounds = Bounds(floor=polling.floor, ceiling=polling.ceiling)
-        self._store = store
         self._clock = clock
         self._pool = pool
         self._polling = polling
         self._chance = chance
-        self._hosts = Hosts(at_once=polling.per_host.at_once, gap=polling.per_host.gap, clock=clock)
-        self._slots = asyncio.Semaphore(polling.at_once)
+        self.hosts = Hosts(
+            at_once=polling.per_host.at_once, gap=polling.per_host.gap, clock=clock, not_before=not_before
+        )
+        self._places = asyncio.Semaphore(polling.at_once)
         self._job = Job(function=take_in, argument=None, key="v1", deadline_s=polling.parse_deadline.total_seconds())
         self._answers: deque[tuple[datetime, str, bool]] = deque(maxlen=OUTCOMES_WATCHED)
 
-    async def visit(self, sessions: Sessions, feed: Feed, row: FeedRow) -> Outcome:
-        """Ask *feed* once, whose row is *row*, and commit what comes of it.
+    async def visit(self, sessions: Sessions, feed: Feed, row: FeedRow, *, permit: Permit) -> Outcome:
+        """Ask *feed* once, whose row is *row*, and commit what comes of it, both as *permit* allows.
 
         Raises:
+            Fenced: another worker is to ask it, or has done so; what we had in hand is undone.
             StoreUnavailable: nothing of it is committed, or only whole articles; the feed stays due.
         """
+        store = permit.store
         url = row.moved_to or row.url
         host = host_of(url)
         try:
             async with AsyncExitStack() as held:
-                await held.enter_async_context(self._hosts.turn(host))
-                await held.enter_async_context(self._slots)
+                async with permit.waiting():
+                    await held.enter_async_context(self.hosts.turn(host))
+                    await held.enter_async_context(self._places)
                 got = await fetch(
                     sessions,
                     feed,
                     url=url,
                     validators=validators_of(row),
-                    hosts=self._hosts,
+                    hosts=self.hosts,
                     polling=self._polling,
                     clock=self._clock,
                 )
         except HostHeld as error:
-            await self._save(row, {"next_due": error.until + self.bounds.floor * self._chance()})
+            await _save(store, row, {"next_due": error.until + self.bounds.floor * self._chance()})
             return Outcome.HELD
         except FeedUnreachable as error:
             self._answers.append((self._clock.now(), host, error.status is not None))
-            return await self._unreachable(feed, row, host, error)
+            return await self._unreachable(store, feed, row, host, error)
         self._answers.append((self._clock.now(), host, True))
         if isinstance(got, NotModified):
-            await self._save(row, self._without_news(feed, row, got.max_age))
+            await _save(store, row, self._without_news(feed, row, got.max_age))
             return Outcome.NOT_MODIFIED
-        return await self._read(feed, row, got)
+        return await self._read(store, feed, row, got)
 
-    async def give_up(self, feed: Feed, row: FeedRow, reason: str, *, letter: DeadLetter | None = None) -> None:
+    async def give_up(
+        self, store: Store, feed: Feed, row: FeedRow, reason: str, *, letter: DeadLetter | None = None
+    ) -> None:
         """Note that *feed* was asked in vain."""
-        await self._fail(feed, row, health.failed, reason=reason, letter=letter)
+        await self._fail(store, feed, row, health.failed, reason=reason, letter=letter)
 
-    async def _read(self, feed: Feed, row: FeedRow, got: Fetched) -> Outcome:
+    async def _read(self, store: Store, feed: Feed, row: FeedRow, got: Fetched) -> Outcome:
         metrics.FETCHED_BYTES.inc(len(got.body))
         for warning in got.warnings:
             log.warning("feed answered oddly", feed=feed.id, warning=warning)
         body_hash = hashlib.blake2b(got.body, digest_size=16).hexdigest()
         if body_hash == row.body_hash:
             values = self._without_news(feed, row, got.max_age)
-            await self._save(row, values | health.validators(got) | health.moving(row, got))
+            await _save(store, row, values | health.validators(got) | health.moving(row, got))
             return Outcome.UNCHANGED
         request = Request(feed=feed.id, document=Document(body=got.body, url=got.url, content_type=got.content_type))
         (answer,) = await self._pool.map(self._job, [request])
         if isinstance(answer, Failed):
             letter = self._letter(feed, got, answer, body_hash)
-            await self.give_up(feed, row, f"parser: {answer.reason}", letter=letter)
+            await self.give_up(store, feed, row, f"parser: {answer.reason}", letter=letter)
             return Outcome.PARSER_FAILED
         assert isinstance(answer, Done)
         if isinstance(answer.value, Unreadable):
-            await self.give_up(feed, row, f"no feed: {answer.value.reason}")
+            await self.give_up(store, feed, row, f"no feed: {answer.value.reason}")
             return Outcome.UNREADABLE
-        return await self._accept(feed, row, got, answer.value, body_hash)
+        return await self._accept(store, feed, row, got, answer.value, body_hash=body_hash)
 
-    async def _accept(self, feed: Feed, row: FeedRow, got: Fetched, intake: Intake, body_hash: str) -> Outcome:
+    async def _accept(
+        self, store: Store, feed: Feed, row: FeedRow, got: Fetched, intake: Intake, *, body_hash: str
+    ) -> Outcome:
         """Write what the document brought, in units of bounded size; the last one brings validators and health."""
         now = self._clock.now()
         is_first = row.first_ok_at is None
@@ -143,7 +159,7 @@ class Visitor:
         starts = range(0, max(1, len(items)), ENTRIES_A_UNIT)
         earlier = Accepted()
         for start in starts[:-1]:
-            earlier += await self._store.write(partial(take, items=items[start : start + ENTRIES_A_UNIT]))
+            earlier += await store.write(partial(take, items=items[start : start + ENTRIES_A_UNIT]))
 
         def last(tx: Tx) -> tuple[Accepted, bool]:
             whole = earlier + take(tx, items=items[starts[-1] :])
@@ -167,7 +183,7 @@ class Visitor:
             tx.ingest.save(row.id, values)
             return whole, is_gap
 
-        whole, is_gap = await self._store.write(last)
+        whole, is_gap = await store.write(last)
         self._tell(feed, row, intake, whole, is_gap=is_gap)
         return Outcome.CHANGED if whole.new or whole.revised else Outcome.UNCHANGED
 
@@ -194,23 +210,24 @@ class Visitor:
             rate_per_h=health.rate_without_news(row, now),
         )
 
-    async def _unreachable(self, feed: Feed, row: FeedRow, host: str, error: FeedUnreachable) -> Outcome:
+    async def _unreachable(self, store: Store, feed: Feed, row: FeedRow, host: str, error: FeedUnreachable) -> Outcome:
         now = self._clock.now()
         if error.retry_after_s:
             wait = timedelta(seconds=error.retry_after_s)
-            self._hosts.hold(host, now + wait)
+            self.hosts.hold(host, now + wait)
             note = partial(health.failed, status=error.status, retry_after=wait)
-            await self._fail(feed, row, note, reason=error.reason, hold=(host, now + wait))
+            await self._fail(store, feed, row, note, reason=error.reason, hold=(host, now + wait))
             return Outcome.HELD
         recent = [(where, answered) for at, where, answered in self._answers if now - at < OUTCOMES_FOR]
         if error.status is None and schedule.is_our_outage(recent):
-            await self._save(row, health.cut_off(now=now, chance=self._chance(), reason=error.reason))
+            await _save(store, row, health.cut_off(now=now, chance=self._chance(), reason=error.reason))
             return Outcome.OUR_OUTAGE
-        await self._fail(feed, row, partial(health.failed, status=error.status), reason=error.reason)
+        await self._fail(store, feed, row, partial(health.failed, status=error.status), reason=error.reason)
         return Outcome.UNREACHABLE
 
     async def _fail(
         self,
+        store: Store,
         feed: Feed,
         row: FeedRow,
         note: Callable[..., health.Values],
@@ -229,7 +246,7 @@ class Visitor:
             if letter is not None:
                 put_aside(tx, letter)
 
-        await self._store.write(unit)
+        await store.write(unit)
 
     def _letter(self, feed: Feed, got: Fetched, answer: Failed, body_hash: str) -> DeadLetter:
         """Set aside a document that killed, hung or broke its parser."""
@@ -245,5 +262,6 @@ class Visitor:
             at=self._clock.now(),
         )
 
-    async def _save(self, row: FeedRow, values: health.Values) -> None:
-        await self._store.write(lambda tx: tx.ingest.save(row.id, values))
+
+async def _save(store: Store, row: FeedRow, values: health.Values) -> None:
+    await store.write(lambda tx: tx.ingest.save(row.id, values))

@@ -7,6 +7,7 @@ its work by its own clock before anybody else may begin; should it wake later al
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 import time
@@ -46,7 +47,7 @@ RETRY_S: Final = 0.5  # for a lease that ran out while its holder is in the midd
 
 def new_holder() -> str:
     """Return a name for this process that no other ever has, and that tells an operator where to look."""
-    return f"{socket.gethostname()}/{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _nobody_listens() -> None:
@@ -74,6 +75,11 @@ class Term:
     def is_over(self) -> bool:
         """Whether nothing may be begun in it any more."""
         return self.over.is_set() or self._elapsed() >= self.until
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether something that was begun in it has not ended."""
+        return bool(self._runs)
 
     def end(self) -> None:
         """Cancel what runs in it, if it was not yet: a second cancellation would cut short how it ends."""
@@ -120,7 +126,7 @@ class Term:
             await self._idle.wait()
         else:
             await _within(within_s, self._idle.wait())
-        return not self._runs
+        return not self.has_runs
 
 
 class FencedStore:
@@ -262,7 +268,7 @@ class Lease:
                 self._in_trouble = False
             except StoreUnavailable as error:
                 self._tell_trouble("lease cannot be taken", error)
-            await self._pause(mark, max(0.01, pause_s))
+            await rest(self._store, self._clock, wake_of(self.name), mark, max(0.01, pause_s))
 
     def _row(self, tx: Tx) -> LeaseRow | None:
         return next(iter(tx.leases.find(self.name)), None)
@@ -349,19 +355,6 @@ class Lease:
     async def _wait_for_change(self, at_most_s: float) -> None:
         await _within(at_most_s, self._changed.wait())
 
-    async def _pause(self, mark: int, seconds: float) -> None:
-        """Wait for a wake, or for the clock to come so far."""
-        async with asyncio.TaskGroup() as waits:
-            first = [
-                waits.create_task(
-                    self._store.wait(wake_of(self.name), mark, timeout_s=3600.0), name="lease given back"
-                ),
-                waits.create_task(self._clock.sleep(seconds), name="lease looked at again"),
-            ]
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            for wait in first:
-                wait.cancel()
-
     # ------------------------------------------------------------------------------------------------------- telling
 
     def _tell_taken(self, taken: Taken) -> None:
@@ -391,6 +384,18 @@ async def _within(seconds: float, event: Coroutine[None, None, object]) -> None:
             await event
     except TimeoutError:
         return
+
+
+async def rest(store: Store, clock: Clock, name: str, mark: int, seconds: float) -> None:
+    """Return once *name* was woken after *mark*, or after *seconds* by *clock*."""
+    async with asyncio.TaskGroup() as waits:
+        first = [
+            waits.create_task(store.wait(name, mark, timeout_s=3600.0), name=f"wake by {name}"),
+            waits.create_task(clock.sleep(seconds), name=f"rest of {name}"),
+        ]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        for wait in first:
+            wait.cancel()
 
 
 def kind(name: str) -> str:

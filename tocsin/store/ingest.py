@@ -13,22 +13,23 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    Select,
     String,
     Table,
     and_,
     bindparam,
     delete,
     func,
-    insert,
     or_,
     select,
     update,
 )
 
-from tocsin.store.schema import Instant, Sealed, Text, insert_ignore_all, metadata
+from tocsin.errors import RecordUnreadable
+from tocsin.store.schema import Instant, Sealed, Text, insert_ignore, insert_ignore_all, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, RowMapping
 
@@ -39,6 +40,7 @@ feeds = Table(
     # What the configuration says.
     Column("url", Text, nullable=False),
     Column("host", Text, nullable=False),
+    Column("slot", Integer, nullable=False, server_default="0"),
     Column("origin", Text, nullable=False),
     Column("owner", Text, nullable=False),
     Column("tier", Text, nullable=False),
@@ -76,6 +78,13 @@ feeds = Table(
     Index("feeds_host", "host"),
 )
 
+holds = Table(
+    "ingest_holds",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("until", Instant, nullable=False),
+)
+
 articles = Table(
     "articles",
     metadata,
@@ -110,7 +119,10 @@ _strings = msgspec.json.Decoder(list[str])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedSetting:
-    """What of a feed's settings the store keeps, for lists and for the queue."""
+    """What of a feed's settings the store keeps, for lists and for the queue.
+
+    `host` is whom its address asks, and `slot` the one of those that workers share out in which that host lies.
+    """
 
     id: str
     url: str
@@ -123,12 +135,14 @@ class FeedSetting:
     weight: float
     verified: bool
     paused: bool = False
+    slot: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedRow:
     """One feed: its settings, and what polling found. All but the settings survive a changed URL.
 
+    `host` and `slot` are those of `moved_to` once that is set: of whoever is really asked.
     `planned_at` is when the last success wanted to look again; failures do not move it. `listed` is False for a feed
     that was taken out and is only remembered. `moved_to` is where permanent redirects led.
     """
@@ -136,6 +150,7 @@ class FeedRow:
     id: str
     url: str
     host: str
+    slot: int
     origin: str
     owner: str
     tier: str
@@ -238,7 +253,7 @@ class IngestRepository:
 
         A changed URL drops the validators and what was learnt of redirects, and is due at once; the articles stay.
         """
-        columns = [feeds.c[name] for name in (*FeedSetting.__slots__, "listed")]
+        columns = [feeds.c[name] for name in (*FeedSetting.__slots__, "listed", "moved_to")]
         known = {row.id: row for row in self._conn.execute(select(*columns))}
         names = {setting.id for setting in wanted}
         for gone in [name for name, row in known.items() if row.listed and name not in names]:
@@ -247,15 +262,19 @@ class IngestRepository:
             values: dict[str, Any] = {name: getattr(setting, name) for name in FeedSetting.__slots__} | {"listed": True}
             row = known.get(setting.id)
             if row is None:
-                self._conn.execute(insert(feeds).values(values | _FRESH | {"next_due": due[setting.id]}))
+                # Another worker may bring the same configuration at the same moment.
+                insert_ignore(self._conn, feeds, values | _FRESH | {"next_due": due[setting.id]})
                 continue
             changed = {name: value for name, value in values.items() if getattr(row, name) != value}
             if "url" in changed:
                 changed |= {"next_due": due[setting.id], "etag": None, "last_modified": None, "body_hash": None}
                 changed |= {"moving_to": None, "moving_seen": 0, "moved_to": None, "gone": False, "failures": 0}
                 changed["first_ok_at"] = None  # another page, perhaps: what it holds already is no news
-            elif "listed" in changed:
-                changed["next_due"] = due[setting.id]
+            else:
+                if row.moved_to is not None:
+                    changed = {name: value for name, value in changed.items() if name not in ("host", "slot")}
+                if "listed" in changed:
+                    changed["next_due"] = due[setting.id]
             if changed:
                 self.save(setting.id, changed)
 
@@ -263,15 +282,15 @@ class IngestRepository:
         """Change columns of one feed; nothing happens when there is none of that id."""
         self._conn.execute(_SAVE_FEED, {"of_id": id, **values})
 
-    def due(self, now: datetime, *, limit: int) -> list[FeedRow]:
-        """Return the feeds that are to be asked now, the longest overdue first."""
+    def due(self, now: datetime, *, limit: int, slots: Collection[int] | None = None) -> list[FeedRow]:
+        """Return the feeds that are to be asked now, the longest overdue first; with *slots* only those in them."""
         query = select(*_FEED).where(_ACTIVE, feeds.c.next_due <= now).order_by(feeds.c.next_due, feeds.c.id)
-        return [_feed(row) for row in self._conn.execute(query.limit(limit)).mappings()]
+        return [_feed(row) for row in self._conn.execute(_within(query, slots).limit(limit)).mappings()]
 
-    def upcoming(self, *, limit: int) -> list[tuple[str, datetime]]:
-        """Return (feed, when due) of the next ones, overdue ones included."""
+    def upcoming(self, *, limit: int, slots: Collection[int] | None = None) -> list[tuple[str, datetime]]:
+        """Return (feed, when due) of the next ones, overdue ones included; with *slots* only those in them."""
         query = select(feeds.c.id, feeds.c.next_due).where(_ACTIVE).order_by(feeds.c.next_due, feeds.c.id).limit(limit)
-        return [(row.id, row.next_due) for row in self._conn.execute(query)]
+        return [(row.id, row.next_due) for row in self._conn.execute(_within(query, slots))]
 
     def feed(self, id: str) -> FeedRow | None:  # noqa: A002 — the domain's own word
         """Return one feed, listed or not."""
@@ -296,17 +315,31 @@ class IngestRepository:
         return [_feed(row) for row in self._conn.execute(query).mappings()]
 
     def hold_host(self, host: str, until: datetime) -> int:
-        """Let no feed of *host* be due before *until*; return how many were moved."""
+        """Let no feed of *host* be due before *until*, and remember that; return how many were moved."""
+        if not insert_ignore(self._conn, holds, {"host": host, "until": until}):
+            self._conn.execute(update(holds).where(holds.c.host == host, holds.c.until < until).values(until=until))
         moved = update(feeds).where(feeds.c.host == host, feeds.c.next_due < until).values(next_due=until)
         return self._conn.execute(moved).rowcount
+
+    def holds(self, now: datetime) -> list[tuple[str, datetime]]:
+        """Return (host, until when) of those that are still to be left alone."""
+        query = select(holds.c.host, holds.c.until).where(holds.c.until > now).order_by(holds.c.host)
+        return [(row.host, row.until) for row in self._conn.execute(query)]
+
+    def forget_holds(self, now: datetime) -> None:
+        """Forget which hosts had asked for a silence that is over."""
+        self._conn.execute(delete(holds).where(holds.c.until <= now))
 
     def drop_validators(self) -> None:
         """Forget what would let a server answer "nothing new": the next polls fetch everything again."""
         self._conn.execute(update(feeds).values(etag=None, last_modified=None, body_hash=None))
 
-    def window(self, feed: str) -> frozenset[str]:
-        """Return the ids of the articles that the feed's last document held."""
-        raw = self._conn.execute(select(feeds.c.window).where(feeds.c.id == feed)).scalar()
+    def window(self, feed: str) -> frozenset[str] | None:
+        """Return the ids of the articles that the feed's last document held; None when what was kept is damaged."""
+        try:
+            raw = self._conn.execute(select(feeds.c.window).where(feeds.c.id == feed)).scalar()
+        except RecordUnreadable:
+            return None
         return frozenset(_strings.decode(raw)) if raw else frozenset()
 
     def save_window(self, feed: str, ids: Iterable[str]) -> None:
@@ -376,6 +409,8 @@ class IngestRepository:
         old = select(articles.c.feed).where(articles.c.changed_at < before, articles.c.seen_at < before).distinct()
         for feed in self._conn.execute(old).scalars().all():
             kept = self.window(feed)
+            if kept is None:
+                continue  # until a poll has brought the next one
             query = select(articles.c.id).where(
                 articles.c.feed == feed, articles.c.seen_at < before, articles.c.changed_at < before
             )
@@ -399,6 +434,10 @@ class IngestRepository:
 _REVISED = frozenset(
     {"guid", "url_key", "content", "previous", "revision", "url", "title", "words", "published_at", "changed_at"}
 )
+
+
+def _within(query: Select[Any], slots: Collection[int] | None) -> Select[Any]:
+    return query if slots is None else query.where(feeds.c.slot.in_(sorted(slots)))
 
 
 def _feed(row: RowMapping) -> FeedRow:

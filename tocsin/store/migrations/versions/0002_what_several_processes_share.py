@@ -19,6 +19,13 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "ingest_holds",
+        sa.Column("host", Text, nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("host"),
+    )
+    op.add_column("feeds", sa.Column("slot", sa.Integer(), nullable=False, server_default="0"))
+    op.create_table(
         "leases",
         sa.Column("name", Text, nullable=False),
         sa.Column("holder", Text, nullable=False),
@@ -55,6 +62,7 @@ def upgrade() -> None:
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.Column("at", Instant(), nullable=False),
+        sa.Column("asked_at", Instant(), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("reason", Text, nullable=False),
         sa.Column("claimed_by", Text, nullable=True),
@@ -87,3 +95,5 @@ def downgrade() -> None:
     op.drop_index("stream_consumed_at", table_name="stream_consumed")
     op.drop_table("stream_consumed")
     op.drop_table("leases")
+    op.drop_column("feeds", "slot")
+    op.drop_table("ingest_holds")
