@@ -113,20 +113,20 @@ def give_back(tx: Tx, letter: DeadLetter, *, clock: Clock, receivers: Collection
     elif letter.topic == DOCUMENTS:
         obstacle = _poll_again(tx, letter, now=clock.now())
     else:
-        obstacle = _work_again(tx, letter)
+        obstacle = _work_again(tx, letter, now=clock.now())
     if obstacle is None:
         tx.dead_letters.remove(letter.id)
     return obstacle
 
 
-def _work_again(tx: Tx, letter: DeadLetter) -> str | None:
+def _work_again(tx: Tx, letter: DeadLetter, *, now: datetime) -> str | None:
     if not letter.value:
         return "its bytes were damaged when it was read, so there is nothing to replay"
     if len(letter.value) < letter.size:
         return (
             f"only the first {len(letter.value):,} of its {letter.size:,} bytes were kept, more than a record may have"
         )
-    return None if tx.replays.add(letter) else "it is being replayed already"
+    return None if tx.replays.add(letter, now=now) else "it is being replayed already"
 
 
 def _set_again(tx: Tx, letter: DeadLetter, *, now: datetime) -> str | None:

@@ -123,7 +123,7 @@ def test_the_oldest_of_a_stage_go_first() -> None:
 def test_what_is_older_than_is_kept_goes() -> None:
     with a_transaction() as tx:
         fill(tx, a_letter(0), a_letter(90))
-        tx.replays.add(a_letter(1))
+        tx.replays.add(a_letter(90), now=NOON)
 
         gone = tx.dead_letters.forget(before=NOON + HOUR), tx.replays.forget(before=NOON + HOUR)
 
@@ -178,7 +178,7 @@ async def test_letters_of_the_first_version_are_kept_and_can_be_replayed(tmp_pat
 
     async with a_store(tmp_path) as store:
         (letter,) = await store.read(lambda tx: tx.dead_letters.list())
-        given_back = await store.write(lambda tx: tx.replays.add(letter))
+        given_back = await store.write(lambda tx: tx.replays.add(letter, now=NOON))
 
     assert (letter.value, letter.size, letter.times, letter.key) == (b"{}", 2, 1, "")
     assert given_back

@@ -50,7 +50,7 @@ def a_letter(name: str = "a", *, stage: str = "g", times: int = 1, value: bytes 
 
 async def give_back(store: Store, *letters: DeadLetter) -> None:
     for letter in letters:
-        await store.write(lambda tx, letter=letter: tx.replays.add(letter))  # type: ignore[misc]  # mypy infers no lambda with defaults
+        await store.write(lambda tx, letter=letter: tx.replays.add(letter, now=NOON))  # type: ignore[misc]  # mypy infers no lambda with defaults
 
 
 def put_out(tx: Tx, *, name: str) -> None:
@@ -122,7 +122,9 @@ async def test_replays_keep_the_order_in_which_the_records_were_set_aside(store:
 
     def both(tx: Tx) -> None:
         for letter, at in ((late, NOON + MINUTE), (early, NOON)):
-            tx.replays.add(DeadLetter(**{name: getattr(letter, name) for name in letter.__slots__} | {"at": at}))
+            tx.replays.add(
+                DeadLetter(**{name: getattr(letter, name) for name in letter.__slots__} | {"at": at}), now=NOON
+            )
 
     await store.write(both)
     async with replaying(store):
@@ -275,7 +277,7 @@ async def test_what_is_set_aside_is_told_on_its_topic_each_time_it_is(store: Sto
     async with replaying(store, _broken):
         await store.write(lambda tx: put_aside(tx, letter))
         await store.write(lambda tx: put_aside(tx, letter))
-        await store.write(lambda tx: tx.dead_letters.remove(letter.id) and tx.replays.add(letter))
+        await store.write(lambda tx: tx.dead_letters.remove(letter.id) and tx.replays.add(letter, now=NOON))
         await until(lambda: _none_waits(store))
 
     rows = await store.read(lambda tx: tx.topics.fetch(DEAD_LETTERS, start=0, most=10))

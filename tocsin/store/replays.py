@@ -31,6 +31,7 @@ replays = Table(
     Column("value", LargeBinary, nullable=False),
     Column("checksum", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("asked_at", Instant, nullable=False),
     Column("times", Integer, nullable=False),
     Column("reason", Text, nullable=False),
     Column("claimed_by", Text),
@@ -57,6 +58,7 @@ class Replay:
     value: bytes | None
     size: int
     at: datetime
+    asked_at: datetime
     times: int
     reason: str
     claimed_by: str | None = None
@@ -70,7 +72,7 @@ class ReplayRepository:
         self._conn = conn
         self._wake = wake
 
-    def add(self, letter: DeadLetter) -> bool:
+    def add(self, letter: DeadLetter, *, now: datetime) -> bool:
         """Have the group that is the letter's stage work on it once more; False when that waits already."""
         row = {
             "id": letter.id,
@@ -83,6 +85,7 @@ class ReplayRepository:
             "value": letter.value,
             "checksum": zlib.crc32(letter.value),
             "at": letter.at,
+            "asked_at": now,
             "times": letter.times,
             "reason": letter.reason,
         }
@@ -131,8 +134,8 @@ class ReplayRepository:
         return {row[0]: row[1] for row in self._conn.execute(query)}
 
     def forget(self, *, before: datetime, most: int = 5_000) -> int:
-        """Drop up to *most* whose records were set aside before then: nobody reads their group any more."""
-        return delete_some(self._conn, replays.c.id, replays.c.at < before, most=most)
+        """Drop up to *most* that were asked for before then: nobody reads their group any more."""
+        return delete_some(self._conn, replays.c.id, replays.c.asked_at < before, most=most)
 
 
 def wake_name(group: str) -> str:
