@@ -7,7 +7,9 @@ paused and has lost its right, sends a record twice, under the same id; none is 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,16 +25,16 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from tocsin import metrics
-from tocsin.errors import StreamUnavailable
+from tocsin.errors import StoreUnavailable, StreamUnavailable, TryLater
 from tocsin.store.outbox import OutboxRecord
 from tocsin.store.relayed import RELAY, WAKE
 from tocsin.stream import topics, wire
 from tocsin.stream.brokers import let_go
 from tocsin.stream.dead_letters import letter_of, put_aside
-from tocsin.stream.port import StreamRecord
+from tocsin.stream.port import ARTICLES, StreamRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from tocsin.clock import Clock
@@ -48,6 +50,8 @@ AT_ONCE_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 256 * 1024  # of one partition in one request
 IDLE_S: Final = 5.0  # longest wait for a wake-up before looking again
 RETRY_S: Final = 0.5
+SENDING_S: Final = 10.0  # for the brokers to take what is sent, not to acknowledge it
+PARTING_S: Final = 1.5
 LOOK_S: Final = 1.0  # how often we ask whether brokers answer others while they do not answer us
 DEAF_LOOKS: Final = 2  # so often in a row, and the producer is replaced
 
@@ -62,6 +66,10 @@ class _Flight:
     landed: list[OutboxRecord] = field(default_factory=list)
     refused: list[tuple[OutboxRecord, str]] = field(default_factory=list)
     error: BaseException | None = None  # why some are neither, and go again
+
+    def positions(self) -> frozenset[int]:
+        """Those that need not go again."""
+        return frozenset(row.position for row in (*self.landed, *(row for row, _ in self.refused)))
 
 
 class Relay:
@@ -98,39 +106,71 @@ class Relay:
             await self._clock.sleep(RETRY_S)
 
     async def _relay(self, store: Store, producer: Any) -> str:  # noqa: ANN401  aiokafka has no types
-        """Send until *producer* is of no more use; return why. What was sent is removed while the next is sent."""
+        """Send until *producer* is of no more use; return why."""
+        while True:
+            try:
+                return await self._relay_while_stored(store, producer)
+            except StoreUnavailable as error:
+                log.warning("store unavailable", stage=RELAY, reason=str(error))
+                await self._clock.sleep(RETRY_S)
+
+    async def _relay_while_stored(self, store: Store, producer: Any) -> str:  # noqa: ANN401  aiokafka has no types
+        """Send one flight after the other; what has landed is removed while the next is in the air."""
+        sending: asyncio.Task[_Flight] | None = None
         removing: asyncio.Task[None] | None = None
-        gone: frozenset[int] = frozenset()
+        landed: frozenset[int] = frozenset()
+        loop = asyncio.get_running_loop()  # no TaskGroup: it would cancel what is in the air together with us
         try:
             while True:
                 mark = store.mark(WAKE)
-                rows = await _lowest(store, but=gone)
-                metrics.RELAY_OLDEST_SECONDS.set(
-                    max(0.0, (self._clock.now() - rows[0].at).total_seconds()) if rows else 0
-                )
-                flight = await self._send(producer, rows) if rows else None
+                rows = await _lowest(store, but=landed)
+                age = self._clock.now() - rows[0].at if rows else timedelta(0)
+                metrics.RELAY_OLDEST_SECONDS.set(max(0.0, age.total_seconds()))
+                flight = None
+                if rows:
+                    sending = loop.create_task(self._send(producer, rows), name="relay sends")
+                    flight = await asyncio.shield(sending)
+                    sending = None
                 if removing is not None:
                     await removing
-                    removing, gone = None, frozenset()
+                    removing, landed = None, frozenset()
                 if flight is None:
                     await store.wait(WAKE, mark, timeout_s=IDLE_S)
                     continue
-                removing = asyncio.get_running_loop().create_task(self._remove(store, flight), name="relay removes")
-                gone = frozenset(row.position for row in (*flight.landed, *(row for row, _ in flight.refused)))
+                removing = loop.create_task(self._remove(store, flight), name="relay removes")
+                landed = flight.positions()
                 if flight.error is not None:
-                    await removing
-                    removing = None
+                    await asyncio.shield(removing)
                     return _told(flight.error)
         finally:
-            if removing is not None and not removing.done():
-                removing.cancel()
-                await asyncio.wait({removing})
+            await self._part(store, sending, removing)
+
+    async def _part(
+        self, store: Store, sending: asyncio.Task[_Flight] | None, removing: asyncio.Task[None] | None
+    ) -> None:
+        """Wait a moment for what is in the air, so that the next relay need not send it again."""
+        try:
+            async with asyncio.timeout(PARTING_S):
+                if sending is not None:
+                    flight = await sending
+                    if removing is not None:
+                        await removing
+                    await self._remove(store, flight)
+                elif removing is not None:
+                    await removing
+        except (TimeoutError, TryLater):
+            pass  # it is sent again, under the same id
+        finally:
+            for task in (sending, removing):
+                if task is not None and not task.done():
+                    task.cancel()
+                    await asyncio.wait({task}, timeout=PARTING_S)
 
     async def _send(self, producer: Any, rows: Sequence[OutboxRecord]) -> _Flight:  # noqa: ANN401  aiokafka has no types
         flight = _Flight()
         sent: list[tuple[list[OutboxRecord], asyncio.Future[Any]]] = []
         try:
-            async with asyncio.timeout(LOOK_S * DEAF_LOOKS * 5):
+            async with asyncio.timeout(SENDING_S):
                 for name, partition, batch, chosen in self._batches(producer, rows, flight):
                     sent.append((chosen, await producer.send_batch(batch, name, partition=partition)))
         except (KafkaError, TimeoutError) as error:
@@ -150,7 +190,7 @@ class Relay:
             done, waiting = await asyncio.wait(waiting, timeout=LOOK_S)
             if done:
                 deaf = 0
-            elif await self._stream.probe.ends(self._stream.settings.prefix + topics.ALL[0], [0]) is not None:
+            elif await self._stream.probe.ends(f"{self._stream.settings.prefix}{ARTICLES}", [0]) is not None:
                 deaf += 1
                 if deaf >= DEAF_LOOKS:
                     return True
@@ -208,21 +248,21 @@ class Relay:
     async def _remove(self, store: Store, flight: _Flight) -> None:
         at = self._clock.now()
         letters = [_letter(row, reason, at=at) for row, reason in flight.refused]
-        positions = [row.position for row in (*flight.landed, *(row for row, _ in flight.refused))]
+        positions = flight.positions()
         if positions:
             await store.write(partial(_removed, positions=positions, letters=letters))
         self._singly.difference_update(positions)
         for row, reason in flight.refused:
             log.error("record set aside", stage=RELAY, topic=row.topic, record=row.id, reason=reason)
-        for row in flight.landed:
-            metrics.RELAY_PUBLISHED.labels(topic=row.topic).inc()
+        for topic, count in Counter(row.topic for row in flight.landed).items():
+            metrics.RELAY_PUBLISHED.labels(topic=topic).inc(count)
 
 
 async def _lowest(store: Store, *, but: frozenset[int]) -> list[OutboxRecord]:
     return await store.read(lambda tx: tx.outbox.lowest(most=AT_ONCE, most_bytes=AT_ONCE_BYTES, but=but))
 
 
-def _removed(tx: Tx, *, positions: Sequence[int], letters: Sequence[DeadLetter]) -> None:
+def _removed(tx: Tx, *, positions: Collection[int], letters: Sequence[DeadLetter]) -> None:
     tx.outbox.remove(positions)
     for letter in letters:
         put_aside(tx, letter)
