@@ -30,12 +30,14 @@ COMMANDS: Final = {
     "scan": "Show what the rules find in a text.",
     "parse-feed": "Show what a feed document says.",
     "why": "Say why something rang, or which stage said no.",
+    "tail": "Show the records of a topic as they come.",
     "feeds": "List the feeds, or try them.",
     "token": "Make tokens for the web interface.",
     "status": "Say whether all is well.",
     "doctor": "Look for damage in what is stored, and mend what can be mended.",
     "dead-letters": "List what was set aside, look at it, replay it or drop it.",
     "export": "Print what was changed by web or command line, as YAML.",
+    "schemas": "Print what the records of the topics are, for other programs.",
 }
 COULD_NOT: Final = 2
 
