@@ -57,6 +57,7 @@ async def test_a_record_that_was_set_aside_rings_once_its_rule_is_mended_and_it_
             items += [{"id": str(n), "url": f"{base}/{n}", "title": title} for n, title in enumerate((GOOD, BAD))]
             await until(lambda: _is(service, rung=["PE"], aside=1))
 
+            _, before = await service.get("/metrics")
             (told,) = json.loads((await letters("list", "--json")).stdout)
             shown = await letters("show", told["id"])
             in_vain = await letters("replay", told["id"])
@@ -73,6 +74,7 @@ async def test_a_record_that_was_set_aside_rings_once_its_rule_is_mended_and_it_
             assert (told["stage"], told["topic"], told["times"]) == ("detectors", "articles.v1", 1)
             assert BAD in shown.stdout
             assert in_vain.stdout == f"{told['id']}: given back to detectors\n"
+            assert 'tocsin_dead_letters_kept{stage="detectors"} 1.0' in before
             assert (replayed.returncode, replayed.stdout) == (0, "1 given back\n")
             assert listed.stdout == "there are no dead letters\n"
             assert 'tocsin_replays_total{group="detectors",outcome="done"} 1.0' in numbers

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text, update
 from tocsin.records import DeadLetter
 from tocsin.store.dead_letters import MOST, Heap, Which, dead_letters, surplus
 from tocsin.store.migrate import migrate
-from tocsin.testing import HOUR, MINUTE, NOON, a_store, a_transaction
+from tocsin.testing import HOUR, MINUTE, NOON, a_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,83 +52,76 @@ def fill(tx: Tx, *letters: DeadLetter) -> None:
         (Which(stage="nobody"), []),
     ],
 )
-def test_a_filter_means_what_all_of_it_holds_for(which: Which, numbers: list[int]) -> None:
-    with a_transaction() as tx:
-        fill(tx, a_letter(0), a_letter(1, topic="timers"), a_letter(2), a_letter(3, stage="archive"))
+def test_a_filter_means_what_all_of_it_holds_for(tx: Tx, which: Which, numbers: list[int]) -> None:
+    fill(tx, a_letter(0), a_letter(1, topic="timers"), a_letter(2), a_letter(3, stage="archive"))
 
-        listed = tx.dead_letters.list(which)
+    listed = tx.dead_letters.list(which)
 
-        assert [letter.id for letter in listed] == [a_letter(number).id for number in numbers]
-        assert tx.dead_letters.count(which) == len(numbers)
-        assert [id_ for _, id_ in tx.dead_letters.oldest(which)] == [letter.id for letter in reversed(listed)]
-
-
-def test_pages_hold_each_letter_once_though_some_go_and_come_meanwhile() -> None:
-    with a_transaction() as tx:
-        fill(tx, *(a_letter(number) for number in range(7)))
-        first = tx.dead_letters.headings(limit=3)
-        tx.dead_letters.remove(first[0].id)
-        fill(tx, a_letter(9))
-
-        rest = tx.dead_letters.headings(limit=9, after=(first[-1].at, first[-1].id))
-
-        assert [letter.id for letter in (*first, *rest)] == [a_letter(number).id for number in (6, 5, 4, 3, 2, 1, 0)]
-        assert {letter.value for letter in rest} == {b""}
-        assert {letter.size for letter in rest} == {2}
+    assert [letter.id for letter in listed] == [a_letter(number).id for number in numbers]
+    assert tx.dead_letters.count(which) == len(numbers)
+    assert [id_ for _, id_ in tx.dead_letters.oldest(which)] == [letter.id for letter in reversed(listed)]
 
 
-def test_a_letter_is_found_by_the_beginning_of_its_id_when_no_other_begins_so() -> None:
-    with a_transaction() as tx:
-        one, other = replace(a_letter(), id="abcdef1" + "0" * 25), replace(a_letter(), id="abcdef2" + "0" * 25)
-        fill(tx, one, other)
+def test_pages_hold_each_letter_once_though_some_go_and_come_meanwhile(tx: Tx) -> None:
+    fill(tx, *(a_letter(number) for number in range(7)))
+    first = tx.dead_letters.headings(limit=3)
+    tx.dead_letters.remove(first[0].id)
+    fill(tx, a_letter(9))
 
-        assert tx.dead_letters.find("abcdef1") == one
-        assert tx.dead_letters.find(other.id) == other
-        assert [tx.dead_letters.find(start) for start in ("abcdef", "abc", "%bcdef1", "")] == [None] * 4
+    rest = tx.dead_letters.headings(limit=9, after=(first[-1].at, first[-1].id))
 
-
-def test_of_a_value_that_was_damaged_nothing_is_shown() -> None:
-    with a_transaction() as tx:
-        fill(tx, a_letter(value=b"whole"))
-        tx.conn.execute(update(dead_letters).values(value=b"whale"))
-
-        letter = tx.dead_letters.get(a_letter().id)
-
-        assert letter is not None
-        assert (letter.value, letter.size) == (b"", 5)
-        assert letter.reason == "(damaged in the store) poison"
+    assert [letter.id for letter in (*first, *rest)] == [a_letter(number).id for number in (6, 5, 4, 3, 2, 1, 0)]
+    assert {letter.value for letter in rest} == {b""}
+    assert {letter.size for letter in rest} == {2}
 
 
-def test_letters_are_counted_by_stage_and_the_largest_heap_comes_first() -> None:
-    with a_transaction() as tx:
-        fill(tx, a_letter(0), a_letter(1, stage="archive"), a_letter(2, stage="archive", value=b"x" * 1_500_000))
+def test_a_letter_is_found_by_the_beginning_of_its_id_when_no_other_begins_so(tx: Tx) -> None:
+    one, other = replace(a_letter(), id="abcdef1" + "0" * 25), replace(a_letter(), id="abcdef2" + "0" * 25)
+    fill(tx, one, other)
 
-        assert tx.dead_letters.heaps() == [
-            Heap(stage="archive", count=2, size=1_000_002),
-            Heap(stage="detectors", count=1, size=2),
-        ]
-
-
-def test_the_oldest_of_a_stage_go_first() -> None:
-    with a_transaction() as tx:
-        fill(tx, *(a_letter(number) for number in range(5)), a_letter(0, stage="archive"))
-        fill(tx, a_letter(99, stage="archive"))
-
-        shed = tx.dead_letters.shed("detectors", most=3)
-
-        assert shed == 3
-        assert [letter.record_id for letter in tx.dead_letters.list()] == ["record 99", "record 4", "record 3"]
+    assert tx.dead_letters.find("abcdef1") == one
+    assert tx.dead_letters.find(other.id) == other
+    assert [tx.dead_letters.find(start) for start in ("abcdef", "abc", "%bcdef1", "")] == [None] * 4
 
 
-def test_what_is_older_than_is_kept_goes() -> None:
-    with a_transaction() as tx:
-        fill(tx, a_letter(0), a_letter(90))
-        tx.replays.add(a_letter(90), now=NOON)
+def test_of_a_value_that_was_damaged_nothing_is_shown(tx: Tx) -> None:
+    fill(tx, a_letter(value=b"whole"))
+    tx.conn.execute(update(dead_letters).values(value=b"whale"))
 
-        gone = tx.dead_letters.forget(before=NOON + HOUR), tx.replays.forget(before=NOON + HOUR)
+    letter = tx.dead_letters.get(a_letter().id)
 
-        assert gone == (1, 1)
-        assert tx.dead_letters.count() == 1
+    assert letter is not None
+    assert (letter.value, letter.size) == (b"", 5)
+    assert letter.reason == "(damaged in the store) poison"
+
+
+def test_letters_are_counted_by_stage_and_the_largest_heap_comes_first(tx: Tx) -> None:
+    fill(tx, a_letter(0), a_letter(1, stage="archive"), a_letter(2, stage="archive", value=b"x" * 1_500_000))
+
+    assert tx.dead_letters.heaps() == [
+        Heap(stage="archive", count=2, size=1_000_002),
+        Heap(stage="detectors", count=1, size=2),
+    ]
+
+
+def test_the_oldest_of_a_stage_go_first(tx: Tx) -> None:
+    fill(tx, *(a_letter(number) for number in range(5)), a_letter(0, stage="archive"))
+    fill(tx, a_letter(99, stage="archive"))
+
+    shed = tx.dead_letters.shed("detectors", most=3)
+
+    assert shed == 3
+    assert [letter.record_id for letter in tx.dead_letters.list()] == ["record 99", "record 4", "record 3"]
+
+
+def test_what_is_older_than_is_kept_goes(tx: Tx) -> None:
+    fill(tx, a_letter(0), a_letter(90))
+    tx.replays.add(a_letter(90), now=NOON)
+
+    gone = tx.dead_letters.forget(before=NOON + HOUR), tx.replays.forget(before=NOON + HOUR)
+
+    assert gone == (1, 1)
+    assert tx.dead_letters.count() == 1
 
 
 def test_a_flood_at_one_stage_takes_nothing_from_the_others() -> None:

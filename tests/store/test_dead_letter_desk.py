@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,22 +14,14 @@ from tocsin.records import DeadLetter, Delivery, DeliveryState, MessageKind
 from tocsin.store.dead_letters import Which
 from tocsin.store.ingest import FeedSetting
 from tocsin.store.port import Store
-from tocsin.testing import HOUR, MINUTE, NOON, FakeClock, a_store
+from tocsin.testing import HOUR, MINUTE, NOON, FakeClock
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tocsin.store.access import AuditEntry
     from tocsin.store.tx import Tx
     from web.ports import Decision
 
 ME = "local:1000"
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with a_store(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -22,20 +22,12 @@ from tocsin.stream.codec import decode_dead_letter
 from tocsin.stream.dead_letters import letter_of, put_aside, put_back
 from tocsin.stream.embedded import EmbeddedStream
 from tocsin.stream.port import ARTICLES, DEAD_LETTERS, READINGS, StreamRecord
-from tocsin.testing import MINUTE, NOON, FakeClock, a_store
+from tocsin.testing import MINUTE, NOON, FakeClock
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tocsin.store.tx import Tx
 
 Works = Callable[[Sequence[StreamRecord]], Any]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with a_store(tmp_path) as opened:
-        yield opened
 
 
 def place(name: str) -> int:
