@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from ingest.identity import Item, identify
@@ -11,6 +12,9 @@ from tocsin.errors import FeedUnreadable
 
 TEXT_LIMIT_CHARS = 100_000  # of one entry: an article of twenty thousand words; a stream record stays below 1 MB
 TITLE_LIMIT_CHARS = 2_000
+# What XML forbids and JSON can bring all the same: no database keeps half a surrogate, PostgreSQL not even a NUL, and
+# an article that cannot be stored would come back at every poll.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,25 @@ def take_in(_: None, request: Request) -> Intake | Unreadable:
         parsed = parse(request.document)
     except FeedUnreadable as error:
         return Unreadable(str(error))
-    entries = [_cut(entry) for entry in parsed.entries if entry.title or entry.summary or entry.url]
+    entries = [_cut(_storable(entry)) for entry in parsed.entries if entry.title or entry.summary or entry.url]
     return Intake(feed=replace(parsed, entries=()), items=identify(request.feed, entries))
+
+
+def _storable(entry: Entry) -> Entry:
+    texts = (entry.id, entry.url, entry.title, entry.summary, entry.text, entry.language)
+    whole = "".join(text for text in texts if text)
+    if "\x00" not in whole and _is_unicode(whole):  # thirty times faster than to search for both
+        return entry
+    id_, url, title, summary, text, language = (text and _UNSTORABLE.sub("", text) for text in texts)
+    return replace(entry, id=id_, url=url, title=title or "", summary=summary or "", text=text or "", language=language)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cut(entry: Entry) -> Entry:
