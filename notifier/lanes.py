@@ -227,11 +227,14 @@ class Lane:
 
     async def _write(self, unit: Callable[[Tx], T]) -> T:
         """Write *unit* however long the store takes: a yes that is forgotten would ring twice."""
+        told = False
         while True:
             try:
                 return await self._store.write(unit)
             except StoreUnavailable as error:
-                log.warning("store unavailable", receiver=self.name, reason=str(error), retry_s=STORE_RETRY_S)
+                if not told:
+                    log.warning("store unavailable", receiver=self.name, reason=str(error), retry_s=STORE_RETRY_S)
+                told = True
                 await self._clock.sleep(STORE_RETRY_S)
 
     def _count(self, outcome: str) -> None:

@@ -301,11 +301,14 @@ def _damage(record: StreamRecord) -> str:
 
 async def persist(store: Store, clock: Clock, unit: Callable[[Tx], int | None]) -> int:
     """Write *unit* however long the store takes to be there again; any other error is the caller's."""
+    told = False
     while True:
         try:
             return await store.write(unit) or 0
         except StoreUnavailable as error:
-            log.warning("store unavailable", reason=str(error), retry_s=STORE_RETRY_S)
+            if not told:
+                log.warning("store unavailable", reason=str(error), retry_s=STORE_RETRY_S)
+            told = True
             await clock.sleep(STORE_RETRY_S)
 
 

@@ -108,6 +108,7 @@ async def _embedded(settings: Settings, *, clock: Clock) -> AsyncIterator[Founda
             stream=EmbeddedStream(store),
             archive=FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size),
             alone=lambda _: Undisputed(store),
+            trouble=store.trouble,
         )
     finally:
         await store.close()

@@ -76,6 +76,15 @@ RELAY_REBUILDS = Counter(
 )
 CHILD_RESTARTS = Counter("tocsin_child_restarts", "Worker children replaced.", ["reason"], registry=REGISTRY)
 STORE_BYTES = Gauge("tocsin_store_bytes", "Bytes on disk.", ["part"], registry=REGISTRY)
+STORE_TROUBLE = Gauge(
+    "tocsin_store_trouble",
+    "1 while the store takes no articles (quota), is full, cannot be written (unavailable) or is damaged.",
+    ["kind"],
+    registry=REGISTRY,
+)
+STORE_LOST_COMMITS = Gauge(
+    "tocsin_store_lost_commits", "Commits that a damaged log had cost when the store was opened.", registry=REGISTRY
+)
 STORE_COMMITS = Counter("tocsin_store_commits", "Commits of the writer.", registry=REGISTRY)
 
 

@@ -54,12 +54,13 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     process: Process | None = None
     launched_by: tuple[str, ...] = ("-m", "tocsin.cli")
+    log_elsewhere: Path | None = None  # not beside the data, whose disk the test fills
     stages: tuple[str, ...] = ()
 
     @property
     def log_file(self) -> Path:
         """What all its processes so far have written, the newest last."""
-        return self.data.parent / f"{self.data.name}.log"
+        return self.log_elsewhere or self.data.parent / f"{self.data.name}.log"
 
     @property
     def pid(self) -> int:

@@ -27,7 +27,7 @@ from tocsin.store.wakes import Wakes
 from tocsin.store.writer import Order, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -58,6 +58,9 @@ _PASSING = {
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DATABASE_ERRORS = (DBAPIError, sqlite3.Error)  # the second from setting up a connection
 
+_QUOTA = "quota"
+_KINDS: Mapping[str, type[Exception]] = {"full": StoreFull, "unavailable": StoreUnavailable, "damaged": StoreDamaged}
+
 _COUNT = update(counters).where(counters.c.name == "commits").values(value=counters.c.value + 1)
 
 
@@ -77,6 +80,7 @@ class SqliteStore:
         self._counter = CommitCounter(path.with_suffix(".commits"))
         self._wakes = Wakes()
         self._counter_works = True
+        self._trouble: dict[str, str] = {}  # by kind; written by the writer's thread alone
         self._writer = Writer(self._commit, wakes=self._wakes)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._reading = threading.local()
@@ -125,6 +129,10 @@ class SqliteStore:
         parts = (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return sum(part.stat().st_size for part in parts if part.exists())
 
+    def trouble(self) -> Sequence[str]:
+        """Say why the store does not take what it is given, as of the last attempt."""
+        return tuple(self._trouble.values())
+
     def mark(self, name: str) -> int:
         """Return a mark to hand to `wait`."""
         return self._wakes.mark(name)
@@ -152,6 +160,7 @@ class SqliteStore:
                 conn.exec_driver_sql(f"PRAGMA max_page_count={self._quota_pages}")
         except _DATABASE_ERRORS as error:
             raise self._translated(error) from error
+        metrics.STORE_LOST_COMMITS.set(self.lost_commits)
         if self.lost_commits:
             log.error("commits were lost", store=str(self.path), commits=self.lost_commits)
 
@@ -189,7 +198,9 @@ class SqliteStore:
         woken: set[str] = set()
         try:
             conn.exec_driver_sql("BEGIN IMMEDIATE")
-            tx = Tx(conn, self._clock, intake_open=self._has_room(conn))
+            has_room = self._has_room(conn)
+            self._note_trouble(_QUOTA, "" if has_room else "it has used up its quota but for a reserve")
+            tx = Tx(conn, self._clock, intake_open=has_room)
             for order in batch:
                 self._run(tx, order)
             conn.execute(_COUNT)
@@ -198,6 +209,8 @@ class SqliteStore:
             self._note(count)
             woken = tx.woken
             metrics.STORE_COMMITS.inc()
+            if all(order.error is None for order in batch):
+                self._has_worked()
         except Exception as error:  # noqa: BLE001 — the one writer outlives any unit; each caller gets the error
             with contextlib.suppress(DBAPIError):
                 conn.exec_driver_sql("ROLLBACK")
@@ -207,6 +220,7 @@ class SqliteStore:
                 return
             for order in batch:
                 order.error = order.error or self._failed(error)
+                self._note_failure(order.error)
         self._writer.answer(batch, woken)
 
     def _note(self, count: int) -> None:
@@ -220,6 +234,27 @@ class SqliteStore:
         else:
             self._counter_works = True
 
+    def _note_failure(self, error: BaseException) -> None:
+        """Note what kept the writer from writing, if it was the store itself."""
+        for kind, type_ in _KINDS.items():
+            if isinstance(error, type_):
+                self._note_trouble(kind, str(error))
+                return
+
+    def _has_worked(self) -> None:
+        for kind in _KINDS:
+            self._note_trouble(kind, "")
+
+    def _note_trouble(self, kind: str, reason: str) -> None:
+        """Tell of a trouble once when it comes and once when it is over."""
+        metrics.STORE_TROUBLE.labels(kind=kind).set(bool(reason))
+        if reason and kind not in self._trouble:
+            log.error("store in trouble", store=str(self.path), kind=kind, reason=reason)
+            self._trouble = {**self._trouble, kind: f"the store is in trouble ({kind}): {reason}"}
+        elif not reason and kind in self._trouble:
+            log.warning("store recovered", store=str(self.path), kind=kind)
+            self._trouble = {name: told for name, told in self._trouble.items() if name != kind}
+
     def _run(self, tx: Tx, order: Order) -> None:
         """Run one unit in a savepoint of its own; what it raises is kept for its caller."""
         conn = tx.conn
@@ -227,6 +262,7 @@ class SqliteStore:
         order.run(tx)
         if isinstance(order.error, DBAPIError):
             order.error = self._translated(order.error)
+            self._note_failure(order.error)
         try:
             if order.error is not None:
                 conn.exec_driver_sql("ROLLBACK TO unit")
