@@ -309,8 +309,8 @@ class KafkaReader:
                 self._seek(one, begin)
 
     async def _damaged(self, error: CorruptRecordException) -> Sequence[StreamRecord]:
-        """Read a batch whose checksum is wrong once more; when that does not help, set its next record aside."""
-        # aiokafka has moved on in other partitions and dropped what it had of them.
+        """Find the batch whose checksum is wrong, record by record, and after a few tries set its records aside."""
+        # aiokafka has gone on in every partition and dropped what it had of this turn.
         for one, position in list(self._positions.items()):
             self._seek(one, position)
         match = _CORRUPT.search(str(error))
@@ -319,24 +319,25 @@ class KafkaReader:
             await asyncio.sleep(RETRY_S)
             return ()
         offset = self._positions[where]
+        try:
+            async with asyncio.timeout(TURN_S + RETRY_S):
+                of = TopicPartition(self._name, where)
+                return self._taken(await self._consumer.getmany(of, timeout_ms=int(TURN_S * 1000), max_records=1))
+        except TimeoutError:
+            return ()
+        except CorruptRecordException:
+            self._seek(where, offset)
         self._corrupt[where, offset] += 1
         if self._corrupt[where, offset] < CORRUPT_READS:
             log.warning("batch unreadable", topic=self._topic, partition=where, offset=offset, reason=str(error))
             return ()
         del self._corrupt[where, offset]
-        self._seek(where, offset + 1)
         self._corrupt[where, offset + 1] = CORRUPT_READS - 1  # of the same batch: no need to doubt it for long
+        self._seek(where, offset + 1)
         damage = "the checksum of its batch on the broker does not match"
+        name = _place(where, offset)
         return [
-            StreamRecord(
-                topic=self._topic,
-                partition=where,
-                offset=offset,
-                key="",
-                id=_place(where, offset),
-                value=None,
-                damage=damage,
-            )
+            StreamRecord(topic=self._topic, partition=where, offset=offset, key="", id=name, value=None, damage=damage)
         ]
 
     async def _watch(self, *, idle: bool) -> None:
