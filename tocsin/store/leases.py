@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import BigInteger, Column, Table, and_, cast, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import BigInteger, Column, Table, and_, bindparam, cast, delete, func, literal, or_, select, tuple_, update
 
 from tocsin.errors import Fenced
 from tocsin.store.schema import EPOCH, MICROSECOND, Instant, Text, insert_ignore_all, metadata
@@ -33,6 +33,13 @@ NOBODY: Final = ""
 # Nobody takes a lease for longer than it lasts: one that runs out later than that was taken before the clock was set
 # back, and its holder, if it lives, corrects it when it renews.
 CLOCK_SLACK: Final = timedelta(seconds=1)
+
+
+# Nothing weaker than FOR SHARE keeps another's UPDATE away. A holder paused behind it keeps it for as long as the server
+# lets a transaction idle.
+_CHECK: Final = (
+    select(leases.c.holder, leases.c.epoch).where(leases.c.name == bindparam("of_name")).with_for_update(read=True)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +135,7 @@ class LeaseRepository:
         Raises:
             Fenced: another has taken it, or it was given back.
         """
-        # Nothing weaker than FOR SHARE keeps another's UPDATE away. A holder paused here keeps it for as long as the
-        # server lets a transaction idle.
-        query = select(leases.c.holder, leases.c.epoch).where(leases.c.name == name).with_for_update(read=True)
-        row = self._conn.execute(query).one_or_none()
+        row = self._conn.execute(_CHECK, {"of_name": name}).one_or_none()
         if row is None or row.epoch != epoch:
             whose = "nobody" if row is None or row.holder == NOBODY else row.holder
             raise Fenced(f"the lease {name!r} of epoch {epoch} is not ours any more: {whose} has it")
