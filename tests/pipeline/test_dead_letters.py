@@ -15,6 +15,9 @@ from aiohttp import web
 
 from tests.faults.harness import Service, write_config
 from tocsin.demo.feeds import listening
+from tocsin.records import DeadLetter
+from tocsin.stream.dead_letters import put_aside
+from tocsin.testing import NOON, a_cluster_store
 
 HERE = Path(__file__).resolve().parents[2]
 LIMIT_S = 120
@@ -84,6 +87,29 @@ async def test_a_record_that_was_set_aside_rings_once_its_rule_is_mended_and_it_
             acts = [entry["action"] for entry in json.loads(page)["items"]]
             assert acts == ["dead_letter.replay_many", "dead_letter.replay"]
             assert await service.stop() == 0
+
+
+@pytest.mark.timeout(LIMIT_S)
+async def test_in_a_cluster_the_command_needs_no_service_on_its_own_machine(tmp_path: Path, postgresql: str) -> None:
+    cluster = f"{{brokers: ['127.0.0.1:1']}}, postgresql: {{dsn: '{postgresql}'}}"
+    files = {"tocsin.yaml": f"tocsin: {{mode: cluster, kafka: {cluster}}}\n"}
+    config, data = write_config(tmp_path / "config", files), tmp_path / "data"
+    letter = DeadLetter(
+        id="a" * 32, stage="detectors", topic="articles.v1", record_id="r", reason="poison", value=b"{}", at=NOON
+    )
+
+    async with a_cluster_store(postgresql) as store:
+        await store.write(lambda tx: put_aside(tx, letter))
+        seen = store.mark("replays:detectors")
+        said = await asyncio.to_thread(
+            tocsin, "dead-letters", "replay", "--all", "--yes", "--config", str(config), "--data", str(data)
+        )
+        await store.wait("replays:detectors", seen, timeout_s=10)
+
+        assert (said.returncode, said.stdout) == (0, "1 given back\n"), said.stderr
+        assert store.mark("replays:detectors") > seen
+        assert await store.read(lambda tx: (tx.replays.waiting(), tx.dead_letters.count())) == ({"detectors": 1}, 0)
+        assert not data.exists()
 
 
 def tocsin(*arguments: str) -> subprocess.CompletedProcess[str]:
