@@ -21,6 +21,7 @@ import structlog
 from incidents import stage as incidents_stage
 from ingest import sources
 from ingest.poller import Poller
+from ingest.share import Share
 from notifier import dispatch
 from notifier.room import Dispatcher, lanes
 from tocsin.actions import Actions, Board
@@ -247,8 +248,14 @@ class Service:
             pool=self._pool,
             polling=self.settings.tocsin.polling,
             feeds=self._feeds,
+            share=self._share(),
         )
         await poller.run()
+
+    def _share(self) -> Share | None:
+        """Return what says which feeds are this worker's; None where it is the only one."""
+        holder = self._foundation.holder
+        return None if holder is None else Share(store=self._store, clock=self._clock, holder=holder)
 
     def _feeds(self) -> Sequence[Feed]:
         return self.settings.sources.all()
