@@ -6,15 +6,17 @@ processes as wanted; what only one of them may do is held by a lease.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from tocsin.errors import StoreUnavailable
+from tocsin.errors import StoreFull, StoreUnavailable
 from tocsin.stages import WORK
 from tocsin.store.archive import FileArchive
 from tocsin.store.port import Archive, Store
@@ -25,6 +27,7 @@ from tocsin.stream.port import Stream
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from tocsin.clock import Clock
     from tocsin.settings import Settings
@@ -100,18 +103,37 @@ def laid(settings: Settings, *, clock: Clock, work: Collection[str] = WORK) -> A
 @asynccontextmanager
 async def _embedded(settings: Settings, *, clock: Clock) -> AsyncIterator[Foundation]:
     """Open the one file, for this process alone."""
-    store = SqliteStore(settings.data_dir / STORE_FILE, clock=clock, quota_bytes=STORE_QUOTA_BYTES)
-    await store.open()
+    archive = FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size)
+    keep = timedelta(days=settings.tocsin.keep.days)
+    store = await _sqlite(settings.data_dir / STORE_FILE, archive, clock=clock, keep=keep)
     try:
         yield Foundation(
             store=store,
             stream=EmbeddedStream(store),
-            archive=FileArchive(settings.data_dir / "archive", size=settings.tocsin.keep.size),
+            archive=archive,
             alone=lambda _: Undisputed(store),
             trouble=store.trouble,
         )
     finally:
         await store.close()
+
+
+async def _sqlite(path: Path, archive: FileArchive, *, clock: Clock, keep: timedelta) -> SqliteStore:
+    """Open the file; on a full disk trim the archive, which alone can make room, and wait until there is some."""
+    told = False
+    while True:
+        store = SqliteStore(path, clock=clock, quota_bytes=STORE_QUOTA_BYTES)
+        try:
+            await store.open()
+        except StoreFull as error:
+            if not told:
+                log.error("waiting for the store", reason=str(error))  # noqa: TRY400 — the disk's trouble has no traceback
+            told = True
+            with suppress(OSError):
+                await asyncio.to_thread(archive.trim, now=clock.now(), keep=keep)
+            await clock.sleep(OPEN_RETRY_S)
+        else:
+            return store
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ async def main() -> None:
             for record in ("loop in C", "loop"):  # the third child is idle
                 calls.create_task(pool.map(bad, [record]))
             await asyncio.sleep(0.3)
-            print(*pool.pids, flush=True)  # noqa: T201 - read by the test
+            print(*pool.pids, flush=True)
 
 
 if __name__ == "__main__":

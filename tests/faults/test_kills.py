@@ -191,8 +191,8 @@ def figures(scene: Scene, seed: int, kills: int) -> str:
     alerts = scene.ledger.count("SELECT count(*) FROM stream_records WHERE topic = ?", ALERTS)
     return (
         f"seed {seed}: {kills} kills, {scene.room.published} articles, {alerts} alerts, {repeats} repeated sends; first"
-        f" batch after the parent's start: median {statistics.median(took):.2f} s, 95 % {took[int(len(took) * 0.95)]:.2f} s,"
-        f" worst {took[-1]:.2f} s"
+        f" batch after the parent's start: median {statistics.median(took):.2f} s,"
+        f" 95 % {took[int(len(took) * 0.95)]:.2f} s, worst {took[-1]:.2f} s"
     )
 
 

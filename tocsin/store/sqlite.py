@@ -55,6 +55,7 @@ _PASSING = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_PERM,
 }
+_NO_ROOM = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}  # what SQLite says instead when it is about another file
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DATABASE_ERRORS = (DBAPIError, sqlite3.Error)  # the second from setting up a connection
 
@@ -293,7 +294,7 @@ class SqliteStore:
         code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # beyond the byte: the fine print
         if code == sqlite3.SQLITE_FULL:
             return StoreFull(f"{self.path}: {cause}")
-        if code == sqlite3.SQLITE_IOERR and (left := shutil.disk_usage(self.path.parent).free) < FULL_BELOW_BYTES:
+        if code in _NO_ROOM and (left := shutil.disk_usage(self.path.parent).free) < FULL_BELOW_BYTES:
             return StoreFull(f"{self.path}: {cause}; the disk has {left} bytes left")
         if code in _DAMAGED:
             return StoreDamaged(f"{self.path}: {cause}")
