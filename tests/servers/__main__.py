@@ -11,7 +11,8 @@ from typing import Any
 
 from tests.servers import kafka
 from tests.servers.kafka import KafkaCluster, kafka_cluster
-from tests.servers.postgresql import PostgresqlServer, binaries, postgresql_server
+from tests.servers.postgresql import PostgresqlServer, postgresql_server
+from tests.servers.postgresql_programs import programs
 from tests.servers.processes import ServerFailed
 from tests.servers.setting_up import LeftOut
 
@@ -29,21 +30,21 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if arguments.which == "install":
-            binaries()
+            programs()
             kafka.install()
         elif arguments.which == "postgresql":
             _run(postgresql_server())
         else:
             _run(kafka_cluster(arguments.brokers, secured=arguments.secured))
     except (LeftOut, ServerFailed) as error:
-        print(error, file=sys.stderr)  # noqa: T201 — a command speaks
+        print(error, file=sys.stderr)
         return 1
     return 0
 
 
 def _run(opening: AbstractContextManager[PostgresqlServer] | AbstractContextManager[KafkaCluster]) -> None:
     with opening as server:
-        print(json.dumps(_told(server), indent=2), flush=True)  # noqa: T201 — a command speaks
+        print(json.dumps(_told(server), indent=2), flush=True)
         try:
             signal.pause()
         except KeyboardInterrupt:

@@ -28,6 +28,7 @@ JVM = (
     f"-Xmx{HEAP_MB}m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",  # which would leave files in the system's folder for temporary ones
     "-Djava.awt.headless=true",
     f"-Dlog4j2.configurationFile={LOGGING}",
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
-import re
 import secrets
 import shutil
 import signal
@@ -18,8 +17,8 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
+from tests.servers.postgresql_programs import programs
 from tests.servers.processes import ServerFailed, ServerProcess, discard, free_port, is_root, run, scratch
-from tests.servers.setting_up import LeftOut, apt_install, cached
 
 USER = "tocsin"
 READY_S = 20.0
@@ -35,58 +34,12 @@ SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
     "shared_buffers": "64MB",
     "timezone": "UTC",
+    "jit": "off",  # LLVM is not among what is unpacked
     "log_line_prefix": "%m [%p] %d ",
 }
 HASTE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 _numbers = itertools.count(1)
-
-
-def binaries() -> Path:
-    """The folder of the newest server's programs, installed first where there is none.
-
-    Raises:
-        LeftOut: there is none and none can be installed.
-    """
-    if (found := _newest(Path("/usr/lib/postgresql"))) is not None:
-        return found
-    if is_root():
-        _keep_debian_from_starting_one()
-        apt_install("postgresql")
-        if (found := _newest(Path("/usr/lib/postgresql"))) is not None:
-            return found
-        raise LeftOut("postgresql: installed, but there is no /usr/lib/postgresql/*/bin/postgres")
-    if (found := _newest(cached("postgresql", _unpack) / "usr/lib/postgresql")) is not None:
-        return found
-    raise LeftOut("postgresql: the package holds no usr/lib/postgresql/*/bin/postgres")
-
-
-def _newest(folder: Path) -> Path | None:
-    found = [path.parent for path in folder.glob("*/bin/postgres") if (path.parent / "initdb").exists()]
-    return max(found, key=lambda path: int(path.parent.name), default=None)
-
-
-def _keep_debian_from_starting_one() -> None:
-    """Tell postgresql-common, before it is installed, to make and start no cluster of its own."""
-    settings = Path("/etc/postgresql-common/createcluster.conf")
-    if not settings.exists():
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text("create_main_cluster = false\n", encoding="utf-8")
-
-
-def _unpack(folder: Path) -> None:
-    """Take the server out of its package without installing it, for who is not root."""
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise LeftOut("postgresql: not installed, and there is no apt-get to fetch it with")
-    try:
-        depends = run(("apt-cache", "depends", "postgresql"))
-        match = re.search(r"Depends: (postgresql-\d+)", depends)
-        if match is None:
-            raise LeftOut("postgresql: unknown to apt-cache; run apt-get update as root")
-        for package in (match[1], "libpq5", "libllvm14"):
-            run(("sh", "-c", 'cd "$1" && apt-get download -q "$2" && dpkg -x "$2"_*.deb .', "sh", folder, package))
-    except ServerFailed as error:
-        raise LeftOut(f"postgresql: could not be fetched: {error}") from error
 
 
 def _server_user() -> str | None:
@@ -108,7 +61,7 @@ class PostgresqlServer:
         self.process = ServerProcess("postgresql", folder / "postgresql.log")
         self._password = secrets.token_hex(8)
         self._user = _server_user()
-        self._bin = binaries()
+        self._programs = programs()
 
     @property
     def pid(self) -> int:
@@ -193,9 +146,9 @@ class PostgresqlServer:
     def _launch(self, *, wait: bool) -> None:
         options = [word for key, value in self.settings.items() for word in ("-c", f"{key}={value}")]
         self.process.launch(
-            (self._bin / "postgres", "-D", self.data, "-p", str(self.port), *options),
+            (self._programs.folder / "postgres", "-D", self.data, "-p", str(self.port), *options),
             user=self._user,
-            environment={"LC_ALL": "C.UTF-8", "PATH": os.environ.get("PATH", "")},
+            environment=self._programs.environment,
         )
         if wait:
             self.process.until(self._answers, READY_S)
@@ -217,7 +170,7 @@ class PostgresqlServer:
         try:
             run(
                 (
-                    self._bin / "initdb",
+                    self._programs.folder / "initdb",
                     "-D",
                     self.data,
                     "--no-sync",
@@ -229,6 +182,7 @@ class PostgresqlServer:
                     "--auth=scram-sha-256",
                 ),
                 user=self._user,
+                environment=self._programs.environment,
             )
         except ServerFailed as error:
             if self._user is None or _may_enter(self._user, self.folder):
@@ -256,8 +210,8 @@ def postgresql_server(
     own.mkdir(parents=True, exist_ok=True)
     try:
         server = PostgresqlServer(own, settings={**({} if fsync else HASTE), **(settings or {})})
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             if server.process.is_running:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.servers import keeper
@@ -114,7 +114,7 @@ class ServerProcess:
         return {self.pid} | below(self.pid)
 
     def launch(
-        self, command: Sequence[str | Path], *, user: str | None = None, environment: dict[str, str] | None = None
+        self, command: Sequence[str | Path], *, user: str | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
         """Start it and return at once."""
         assert not self.is_running, f"{self.name} runs already"
@@ -202,8 +202,14 @@ def _group_of(user: str) -> int:
     return pwd.getpwnam(user).pw_gid
 
 
-def run(command: Sequence[str | Path], *, user: str | None = None, limit_s: float = 120.0) -> str:
-    """Run a command to its end and return what it wrote.
+def run(
+    command: Sequence[str | Path],
+    *,
+    user: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    limit_s: float = 120.0,
+) -> str:
+    """Run a command to its end and return what it wrote, in English.
 
     Raises:
         ServerFailed: it ended with another code than 0.
@@ -219,6 +225,7 @@ def run(command: Sequence[str | Path], *, user: str | None = None, limit_s: floa
             user=user,
             group=None if user is None else _group_of(user),
             extra_groups=None if user is None else [],
+            env={**os.environ, "LC_ALL": "C.UTF-8"} if environment is None else environment,
             timeout=limit_s,
             check=False,
             text=True,

@@ -107,7 +107,7 @@ def test_nothing_outlives_tests_that_are_killed() -> None:
     assert tests.stdout is not None
     with tests, tests.stdout:
         told = json.loads(tests.stdout.readline() or "{}")
-        alive = {pid: birth_of(pid) for pid in told["family"]}
+        alive = {pid: birth for pid in told["family"] if (birth := birth_of(pid)) is not None}
 
         os.kill(tests.pid, signal.SIGKILL)
         tests.wait(END_S)
