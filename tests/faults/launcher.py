@@ -15,10 +15,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from typing import Any, Final
 
 # A commit has three borders: nothing of it stands, it stands and nobody knows, it stands and is counted. Then the two
 # places that are outside the transaction: the archive's file, and a receiver that has taken the message.
@@ -109,20 +106,17 @@ def _wrap_async(owner: type, name: str, death: _Death, *, before: str, after: st
 
 
 def _bend_clock(file: Path) -> None:
-    from datetime import timedelta
+    from tocsin import clock
 
-    from tocsin.clock import SystemClock
+    inner = clock.wall
 
-    inner = SystemClock.now
-
-    def now(self: SystemClock) -> datetime:
+    def wall() -> float:
         try:
-            offset_s = float(file.read_text("utf-8") or 0)
+            return inner() + float(file.read_text("utf-8") or 0)
         except FileNotFoundError:
-            offset_s = 0.0
-        return inner(self) + timedelta(seconds=offset_s)
+            return inner()
 
-    SystemClock.now = now  # type: ignore[method-assign]  # the very point
+    clock.wall = wall
 
 
 def main(arguments: Sequence[str]) -> None:

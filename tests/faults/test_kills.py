@@ -54,6 +54,7 @@ class Scene:
     service: Service
     chance: Random
     heard: Counter[str] = field(default_factory=Counter)
+    refusals: list[str] = field(default_factory=list)  # while one is in it the webhook says 503 and takes it out
     first_batch_s: list[float] = field(default_factory=list)
 
     @property
@@ -70,8 +71,11 @@ class Scene:
 @asynccontextmanager
 async def scene(folder: Path, chance: Random) -> AsyncIterator[Scene]:
     heard: Counter[str] = Counter()
+    refusals: list[str] = []
 
     async def hear(request: web.Request) -> web.Response:
+        if refusals:
+            return web.Response(status=503, text=refusals.pop())
         heard[json.dumps(await request.json(), sort_keys=True)] += 1
         return web.Response(text="ok")
 
@@ -90,7 +94,7 @@ async def scene(folder: Path, chance: Random) -> AsyncIterator[Scene]:
         config = write_config(folder / "config", files)
         environment = {"PYTHONPATH": str(HERE)}
         async with Service(config=config, data=folder / "data", environment=environment) as service:
-            yield Scene(room=room, service=service, chance=chance, heard=heard)
+            yield Scene(room=room, service=service, chance=chance, heard=heard, refusals=refusals)
 
 
 def a_death(chance: Random) -> dict[str, object] | None:
