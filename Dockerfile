@@ -1,5 +1,5 @@
 # One image for every stage; `docker-compose.yml` runs it once for each, `compose.embedded.yml` once for all.
-# Each RUN line is one step of deploy/image.sh, which the tests also walk through in a bare Debian root.
+# Each RUN line is one step of deploy/image.sh, which deploy/rehearse.sh also walks through in a bare Debian root.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build

@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 export UV_LINK_MODE ?= copy
 
-.PHONY: help demo test chaos soak check format lock bench clean
+.PHONY: help demo test chaos soak image check format lock bench clean
 
 help:  ## say what can be made
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ chaos: .venv/dev.done  ## cause every fault for long: kills, full disks, flipped
 
 soak: .venv/dev.done  ## run 30 minutes on 10,000 changing feeds and watch memory and descriptors
 	@$(BIN)/python -m bench.soak $(SOAK)
+
+image:  ## rehearse the container image in a bare Debian root, without an engine; needs root
+	@sh deploy/rehearse.sh
 
 check: .venv/dev.done  ## lint, types, import contracts, dead code, dependencies, shipped configuration
 	$(BIN)/ruff format --check .
