@@ -171,7 +171,7 @@ async def _cluster(settings: Settings, *, clock: Clock, work: Collection[str]) -
             },
             repeats=True,
             holder=holder,
-            trouble=lambda: [trouble] if (trouble := stream.trouble) else [],
+            trouble=lambda: [*store.trouble(), *((trouble,) if (trouble := stream.trouble) else ())],
         )
     finally:
         await stream.close()

@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -327,9 +328,11 @@ async def test_a_server_made_read_only_is_told_and_used_again_when_it_is_not(own
 
         with pytest.raises(StoreUnavailable, match="read-only"):
             await store.write(count_up)
+        assert "read-only" in store.trouble()[0]
 
         set_read_only(own_server, "off")
         assert await store.write(count_up) == 2
+        assert not store.trouble()
 
 
 def set_read_only(server: PostgresqlServer, value: str) -> None:
@@ -362,6 +365,33 @@ async def test_a_full_disk_is_told_as_full_and_heals(own_server: PostgresqlServe
         path.with_suffix(".kept").rename(path)
         own_server.start()
         assert await store.write(lambda tx: emit(tx, "a"))
+
+
+async def test_a_full_outbox_closes_the_door_to_articles_and_to_nothing_else(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "OUTBOX_LIMIT", 50)
+    monkeypatch.setattr(adapter, "LOOK_EVERY_S", 0.0)
+    numbers = count()
+
+    def accept(tx: Tx) -> bool:
+        tx.require_room()
+        return emit(tx, f"{next(numbers)}")
+
+    async with a_cluster_store(cluster) as store, asyncio.timeout(30):
+        with pytest.raises(StoreFull, match="wait for the brokers"):
+            while True:
+                await store.write(accept)
+        assert await store.write(count_up) == 1
+        assert "wait for the brokers" in store.trouble()[0]
+
+        await store.write(lambda tx: tx.conn.exec_driver_sql("DELETE FROM stream_records"))
+        while True:
+            with suppress(StoreFull):
+                await store.write(accept)
+                break
+            await asyncio.sleep(0.1)
+        assert not store.trouble()
 
 
 # ------------------------------------------------------------------------------------------------------- fail-over

@@ -33,6 +33,7 @@ from tocsin.store.postgresql_session import (
 )
 from tocsin.store.postgresql_wakes import Listener, notifications
 from tocsin.store.settings import Timeouts
+from tocsin.store.trouble import QUOTA, Troubles
 from tocsin.store.tx import Tx
 from tocsin.store.wakes import Wakes
 from tocsin.store.writer import Order, Writer
@@ -54,6 +55,8 @@ RECONNECT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 LOSSES: Final = 3  # of the connection under one commit: then it may be what kills it
 CONFLICTS: Final = 12  # that one commit may meet with before its callers are told to wait
 ALONE_AFTER: Final = 3  # conflicts; then each unit is committed by itself
+OUTBOX_LIMIT: Final = 1_000_000  # records, of some kilobytes each
+LOOK_EVERY_S: Final = 5.0
 CLOSE_DEADLINE_S: Final = 8.0
 CANCEL_WITHIN_S: Final = 1.0
 MIGRATION_PATIENCE_S: Final = 3600.0
@@ -65,6 +68,7 @@ _BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _END_OLD: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %(pid)s AND backend_start::text = %(started)s"
 )
+_WAITING: Final = "SELECT pg_stat_get_live_tuples('stream_records'::regclass)"  # as counted a second ago or so
 _FATE: Final = "SELECT pg_xact_status(%(xid)s::text::xid8)"
 _ERRORS: Final = (psycopg.Error, DBAPIError)
 
@@ -163,6 +167,9 @@ class PostgresqlStore:
         self._migrating = engine(dsn, timeouts=timeouts, name=name, patience_s=MIGRATION_PATIENCE_S)
         self._line = _Line(self._engine, closing=self._closing, at=self.at)
         self._writer = Writer(self._work, wakes=self._wakes)
+        self._troubles = Troubles(self.at)
+        self._full = ""
+        self._look_at = 0.0
         self._reading = threading.local()
         self._lines: list[_Line] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
@@ -211,6 +218,10 @@ class PostgresqlStore:
         """Return the size of the database; blocks for a moment."""
         size = "SELECT pg_database_size(current_database())"
         return self._readers.submit(self._read, lambda tx: int(tx.conn.exec_driver_sql(size).scalar_one())).result()
+
+    def trouble(self) -> Sequence[str]:
+        """Say why the store does not take what it is given, as of the last attempt."""
+        return self._troubles.told()
 
     def mark(self, name: str) -> int:
         """Return a mark to hand to `wait`."""
@@ -278,6 +289,7 @@ class PostgresqlStore:
             return
         except Exception as error:  # noqa: BLE001 — the one writer outlives any unit; each caller gets the error
             fate = translated(error, at=self.at)
+            self._troubles.failed(fate)
             for order in batch:
                 order.outcome, order.error = None, fate
         self._writer.answer(batch, woken)
@@ -319,7 +331,7 @@ class PostgresqlStore:
         begun = session.execute(_BEGIN, prepare=False)
         begun.nextset()
         (xid,) = begun.fetchone() or ("",)
-        tx = Tx(conn, self._clock)
+        tx = Tx(conn, self._clock, no_room=self._no_room(session))
         for order in batch:
             if savepoints:
                 session.execute("SAVEPOINT unit")
@@ -341,7 +353,18 @@ class PostgresqlStore:
         if ended.statusmessage != "COMMIT":
             raise StoreUnavailable(f"{self.at}: COMMIT was answered by {ended.statusmessage}")
         metrics.STORE_COMMITS.inc()
+        if not any(order.error for order in batch):
+            self._troubles.worked()
         return tx.woken
+
+    def _no_room(self, session: Session) -> str:
+        """Return why no article is accepted, if so: state and alerts keep the room that a full outbox would take."""
+        if time.monotonic() >= self._look_at:
+            (waiting,) = session.execute(_WAITING).fetchone() or (0,)
+            self._full = f"{waiting:,} records wait for the brokers" if waiting > OUTBOX_LIMIT else ""
+            self._troubles.note(QUOTA, self._full)
+            self._look_at = time.monotonic() + LOOK_EVERY_S
+        return self._full
 
     def _judge(self, order: Order, session: Session) -> None:
         """Tell what is wrong with a unit from what is wrong with the whole transaction, which is raised."""
@@ -352,6 +375,7 @@ class PostgresqlStore:
             raise psycopg.OperationalError("the connection was lost")
         if isinstance(order.error, _ERRORS):
             order.error = translated(order.error, at=self.at)
+            self._troubles.failed(order.error)
         elif order.error is None and session.info.transaction_status == TransactionStatus.INERROR:
             order.error = RuntimeError("the unit went on after the database had refused a statement of it")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from psycopg import conninfo
+from psycopg.dbapi20 import Binary, BinaryBinaryDumper
 from psycopg.types.string import StrBinaryDumper, StrDumper, StrDumperUnknown
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -138,6 +139,7 @@ def connect(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None
         session.patience_s = timeouts.connect.total_seconds()
         for dumper in (_TextBinary, _Text, _TextUnknown):  # the last one is taken where the type is not known
             session.adapters.register_dumper(str, dumper)
+        session.adapters.register_dumper(Binary, BinaryBinaryDumper)  # else written out in hexadecimal digits
         limits = {
             "statement": str(round(timeouts.statement.total_seconds() * 1000)),
             "lock": str(round(timeouts.lock.total_seconds() * 1000)),

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ARRAY, LargeBinary, bindparam, func, select, text
+from sqlalchemy import func, select
 from typing_extensions import override
 
-from tocsin.store.schema import Instant, Text, delete_some, seal
+from tocsin.store.schema import EPOCH, MICROSECOND, delete_some, seal
 from tocsin.store.topics import TopicRepository, consumed, records, seen
 
 if TYPE_CHECKING:
@@ -20,24 +20,20 @@ if TYPE_CHECKING:
 WAKE: Final = "outbox"  # what the relay waits for
 RELAY: Final = "relay"  # whose lag is what waits here
 
-# One round trip for any number of records; what came by before is left out, and the others keep their order.
-_EMIT: Final = text("""
+# One round trip for any number of records; what came by before is left out, and the others keep their order. In the
+# driver's own words, as they travel as bytes: SQLAlchemy would have every value written out in hexadecimal digits.
+_EMIT: Final = """
 WITH given AS (
-    SELECT * FROM unnest(:keys, :ids, :values) WITH ORDINALITY AS given (key, record_id, value, place)
+    SELECT * FROM unnest(%(keys)b::varchar[], %(ids)b::varchar[], %(values)b::bytea[])
+        WITH ORDINALITY AS given (key, record_id, value, place)
 ), fresh AS (
-    INSERT INTO stream_seen (topic, record_id, at) SELECT :topic, record_id, :at FROM given
+    INSERT INTO stream_seen (topic, record_id, at) SELECT %(topic)s, record_id, %(at)s FROM given
     ON CONFLICT DO NOTHING RETURNING record_id
 )
 INSERT INTO stream_records (topic, key, record_id, value, at)
-SELECT :topic, given.key, given.record_id, given.value, :at
+SELECT %(topic)s, given.key, given.record_id, given.value, %(at)s
 FROM given JOIN fresh ON fresh.record_id = given.record_id ORDER BY given.place
-""").bindparams(
-    bindparam("topic", type_=Text),
-    bindparam("keys", type_=ARRAY(Text)),
-    bindparam("ids", type_=ARRAY(Text)),
-    bindparam("values", type_=ARRAY(LargeBinary)),
-    bindparam("at", type_=Instant),
-)
+"""
 
 
 class RelayedTopicRepository(TopicRepository):
@@ -61,9 +57,9 @@ class RelayedTopicRepository(TopicRepository):
             "keys": [key for key, _ in once.values()],
             "ids": list(once),
             "values": [value for _, value in once.values()],
-            "at": at,
+            "at": (at - EPOCH) // MICROSECOND,
         }
-        return self._conn.execute(_EMIT, values).rowcount
+        return self._conn.exec_driver_sql(_EMIT, values).rowcount
 
     @override
     def lag(self) -> dict[tuple[str, str], int]:

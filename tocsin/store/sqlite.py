@@ -22,12 +22,13 @@ from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
 from tocsin.store.commit_counter import CommitCounter, counters
 from tocsin.store.migrate import migrate
 from tocsin.store.schema import insert_ignore
+from tocsin.store.trouble import QUOTA, Troubles
 from tocsin.store.tx import Tx
 from tocsin.store.wakes import Wakes
 from tocsin.store.writer import Order, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -40,6 +41,7 @@ READERS = 4
 BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 4096
 RESERVE_SHARE = 0.1  # of the quota: kept from new articles, so that alerts and trimming still find room
+NO_ROOM = "the store has used up its quota but for a reserve, and something must be trimmed first"
 CLOSE_DEADLINE_S = 8.0
 FULL_BELOW_BYTES = 1_000_000  # SQLite says "I/O error" when the disk has no room for what it keeps beside the file
 
@@ -58,9 +60,6 @@ _PASSING = {
 _NO_ROOM = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}  # what SQLite says instead when it is about another file
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _DATABASE_ERRORS = (DBAPIError, sqlite3.Error)  # the second from setting up a connection
-
-_QUOTA = "quota"
-_KINDS: Mapping[str, type[Exception]] = {"full": StoreFull, "unavailable": StoreUnavailable, "damaged": StoreDamaged}
 
 _COUNT = update(counters).where(counters.c.name == "commits").values(value=counters.c.value + 1)
 
@@ -81,7 +80,7 @@ class SqliteStore:
         self._counter = CommitCounter(path.with_suffix(".commits"))
         self._wakes = Wakes()
         self._counter_works = True
-        self._trouble: dict[str, str] = {}  # by kind; written by the writer's thread alone
+        self._troubles = Troubles(str(path))
         self._writer = Writer(self._commit, wakes=self._wakes)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._reading = threading.local()
@@ -132,7 +131,7 @@ class SqliteStore:
 
     def trouble(self) -> Sequence[str]:
         """Say why the store does not take what it is given, as of the last attempt."""
-        return tuple(self._trouble.values())
+        return self._troubles.told()
 
     def mark(self, name: str) -> int:
         """Return a mark to hand to `wait`."""
@@ -200,8 +199,9 @@ class SqliteStore:
         try:
             conn.exec_driver_sql("BEGIN IMMEDIATE")
             has_room = self._has_room(conn)
-            self._note_trouble(_QUOTA, "" if has_room else "it has used up its quota but for a reserve")
-            tx = Tx(conn, self._clock, intake_open=has_room)
+            no_room = "" if has_room else NO_ROOM
+            self._troubles.note(QUOTA, no_room)
+            tx = Tx(conn, self._clock, no_room=no_room)
             for order in batch:
                 self._run(tx, order)
             conn.execute(_COUNT)
@@ -211,7 +211,7 @@ class SqliteStore:
             woken = tx.woken
             metrics.STORE_COMMITS.inc()
             if all(order.error is None for order in batch):
-                self._has_worked()
+                self._troubles.worked()
         except Exception as error:  # noqa: BLE001 — the one writer outlives any unit; each caller gets the error
             with contextlib.suppress(DBAPIError):
                 conn.exec_driver_sql("ROLLBACK")
@@ -221,7 +221,7 @@ class SqliteStore:
                 return
             for order in batch:
                 order.error = order.error or self._failed(error)
-                self._note_failure(order.error)
+                self._troubles.failed(order.error)
         self._writer.answer(batch, woken)
 
     def _note(self, count: int) -> None:
@@ -235,27 +235,6 @@ class SqliteStore:
         else:
             self._counter_works = True
 
-    def _note_failure(self, error: BaseException) -> None:
-        """Note what kept the writer from writing, if it was the store itself."""
-        for kind, type_ in _KINDS.items():
-            if isinstance(error, type_):
-                self._note_trouble(kind, str(error))
-                return
-
-    def _has_worked(self) -> None:
-        for kind in _KINDS:
-            self._note_trouble(kind, "")
-
-    def _note_trouble(self, kind: str, reason: str) -> None:
-        """Tell of a trouble once when it comes and once when it is over."""
-        metrics.STORE_TROUBLE.labels(kind=kind).set(bool(reason))
-        if reason and kind not in self._trouble:
-            log.error("store in trouble", store=str(self.path), kind=kind, reason=reason)
-            self._trouble = {**self._trouble, kind: f"the store is in trouble ({kind}): {reason}"}
-        elif not reason and kind in self._trouble:
-            log.warning("store recovered", store=str(self.path), kind=kind)
-            self._trouble = {name: told for name, told in self._trouble.items() if name != kind}
-
     def _run(self, tx: Tx, order: Order) -> None:
         """Run one unit in a savepoint of its own; what it raises is kept for its caller."""
         conn = tx.conn
@@ -263,7 +242,7 @@ class SqliteStore:
         order.run(tx)
         if isinstance(order.error, DBAPIError):
             order.error = self._translated(order.error)
-            self._note_failure(order.error)
+            self._troubles.failed(order.error)
         try:
             if order.error is not None:
                 conn.exec_driver_sql("ROLLBACK TO unit")

@@ -33,11 +33,11 @@ class Tx:
     `conn` belongs to the repositories; a room uses theirs. What a unit wakes is woken after the commit.
     """
 
-    def __init__(self, conn: Connection, clock: Clock, *, intake_open: bool = True) -> None:
+    def __init__(self, conn: Connection, clock: Clock, *, no_room: str = "") -> None:
         self.conn = conn
         self.woken: set[str] = set()
         self._clock = clock
-        self._intake_open = intake_open
+        self._no_room = no_room
         # The two modes know no mixture: on PostgreSQL the stream is a broker, and what is emitted waits for the relay.
         self._relayed = conn.dialect.name == "postgresql"
         self.topics = RelayedTopicRepository(conn) if self._relayed else TopicRepository(conn)
@@ -76,8 +76,8 @@ class Tx:
             StoreFull: the store is within its reserve.
 
         """
-        if not self._intake_open:
-            raise StoreFull("the store has used up its quota; no article is accepted until something is trimmed")
+        if self._no_room:
+            raise StoreFull(f"no article is accepted: {self._no_room}")
 
     @cached_property
     def outbox(self) -> OutboxRepository:
