@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ingest import schedule
 from ingest.fetch import Validators
 from ingest.identity import Change, Item, Known, Match, match
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from ingest.settings import Feed
     from tocsin.store.tx import Tx
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,8 @@ def keep_window(tx: Tx, feed: str, accepted: Accepted) -> bool:
     if not accepted.new:
         return False
     before = tx.ingest.window(feed)
+    if before is None:
+        log.error("feed's window found damaged", feed=feed)
     if before != accepted.ids:
         tx.ingest.save_window(feed, accepted.ids)
     return bool(before) and not accepted.ids & before

@@ -127,7 +127,7 @@ class FileArchive:
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each file by its name, the oldest first."""
-        return {path.name: path.stat().st_size for path in self._files()}
+        return {path.name: path.stat().st_size for path in files_of(self._folder)}
 
     def trim(self, *, now: datetime, keep: timedelta) -> list[str]:
         """Drop what ended before *keep* ago, then the oldest files while all together are larger than allowed.
@@ -136,7 +136,7 @@ class FileArchive:
         """
         oldest_kept = (now - keep).astimezone(UTC).strftime("%Y-%m")
         dropped: list[str] = []
-        for path in self._files()[:-1]:
+        for path in files_of(self._folder)[:-1]:
             named = _NAME.fullmatch(path.name)
             assert named is not None
             if named["month"] < oldest_kept or sum(self.sizes().values()) > self.size:
@@ -156,7 +156,7 @@ class FileArchive:
                 with closing(_made(path)) as conn:
                     _insert(conn, records)
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
                     raise (StoreFull if full else StoreUnavailable)(f"archive {path}: {error}") from error
                 log.error("archive file put by", file=str(path), reason=str(error))  # noqa: TRY400 — the disk's trouble has no traceback
@@ -167,7 +167,7 @@ class FileArchive:
 
     def _part(self, month: str) -> Path:
         """Return the file that takes what *month* brings now."""
-        parts = [path for path in self._files() if path.name.startswith(f"archive-{month}.")]
+        parts = [path for path in files_of(self._folder) if path.name.startswith(f"archive-{month}.")]
         if not parts:
             return self._folder / f"archive-{month}.001.db"
         named = _NAME.fullmatch(parts[-1].name)
@@ -175,11 +175,13 @@ class FileArchive:
         full = parts[-1].stat().st_size > self.size // PARTS
         return self._folder / f"archive-{month}.{int(named['part']) + full:03}.db"
 
-    def _files(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("archive-*.db") if _NAME.fullmatch(path.name))
-
     def _newest_first(self) -> Iterator[Path]:
-        return reversed(self._files())
+        return reversed(files_of(self._folder))
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of the archive under *folder*, the oldest first."""
+    return sorted(path for path in folder.glob("archive-*.db") if _NAME.fullmatch(path.name))
 
 
 def _made(path: Path) -> sqlite3.Connection:
@@ -203,13 +205,14 @@ def _asked(paths: Iterable[Path], query: str, values: tuple[object, ...]) -> Ite
                 conn.row_factory = sqlite3.Row
                 yield list(_rows(conn.execute(query, values)))
         except sqlite3.DatabaseError as error:
-            if _is_damage(error):
+            if is_damage(error):
                 log.error("archive file passed over", file=str(path), reason=str(error))  # noqa: TRY400 — the disk's trouble has no traceback
             elif path.exists() and "no such table" not in str(error):  # that one is just being made
                 raise StoreUnavailable(f"archive {path}: {error}") from error
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Say whether *error* means that the file's bytes make no sense."""
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
