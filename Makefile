@@ -1,5 +1,6 @@
 # Each target does all of its own set-up: a virtual environment under .venv, filled from the hashed locks in requirements/.
-# What it needs beforehand: git, make and a Python of at least 3.11.
+# What it needs beforehand: git, make and a Python of at least 3.11. Tests that want a real Kafka or PostgreSQL bring
+# Java, Maven and PostgreSQL by apt when they are root, else say what was left out: tests/servers/README.md.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh

@@ -39,16 +39,15 @@ def main() -> int:
     except (LeftOut, ServerFailed) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 0
     return 0
 
 
 def _run(opening: AbstractContextManager[PostgresqlServer] | AbstractContextManager[KafkaCluster]) -> None:
     with opening as server:
         print(json.dumps(_told(server), indent=2), flush=True)
-        try:
-            signal.pause()
-        except KeyboardInterrupt:
-            return
+        signal.pause()
 
 
 def _told(server: PostgresqlServer | KafkaCluster) -> dict[str, Any]:

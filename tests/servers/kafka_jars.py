@@ -6,11 +6,10 @@ import hashlib
 import os
 import re
 import shutil
-from functools import cache
 from pathlib import Path
 
 from tests.servers.processes import ServerFailed, run, scratch
-from tests.servers.setting_up import LeftOut, apt_install, cached
+from tests.servers.setting_up import LeftOut, apt_install, cached, once
 
 VERSION = "4.2.0"
 LOGGING_VERSION = "2.25.3"  # log4j's, the one that Kafka comes with
@@ -38,7 +37,7 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 
 
-@cache
+@once
 def java() -> Path:
     """The Java that runs the brokers, installed first where there is none.
 
@@ -68,6 +67,7 @@ def _java() -> Path | None:
     return None if found is None else Path(found)
 
 
+@once
 def jars() -> Path:
     """The folder of the jars, in the cache.
 
@@ -75,7 +75,7 @@ def jars() -> Path:
         LeftOut: they can't be fetched, or are not the ones that we know.
     """
     of = hashlib.sha256(SUMS.read_bytes()).hexdigest()[:12]
-    return cached(f"kafka-{VERSION}-{of}", _fetch)
+    return cached(f"kafka-{VERSION}-{of}", fetch)
 
 
 def sums(folder: Path) -> str:
@@ -85,7 +85,8 @@ def sums(folder: Path) -> str:
     )
 
 
-def _fetch(folder: Path) -> None:
+def fetch(folder: Path) -> None:
+    """Put the jars into *folder*; raises LeftOut when they are not the ones that we know."""
     download(folder)
     have, want = sums(folder), SUMS.read_text(encoding="utf-8")
     if have != want:

@@ -7,11 +7,10 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from tests.servers.processes import ServerFailed, is_root, run
-from tests.servers.setting_up import LeftOut, apt_install, cached
+from tests.servers.setting_up import LeftOut, apt_install, cached, once
 
 SYSTEM = Path("/usr/lib/postgresql")
 ONLY_NEEDS = ("--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances")
@@ -25,7 +24,7 @@ class Programs:
     environment: Mapping[str, str]
 
 
-@cache
+@once
 def programs() -> Programs:
     """Return the newest server's programs, installed first where there are none.
 

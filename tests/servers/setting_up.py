@@ -5,13 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar
 
 from tests.servers.processes import ServerFailed, is_root, run
 
 APT_S = 300.0
+
+T = TypeVar("T")
 
 
 class LeftOut(Exception):
@@ -24,6 +29,26 @@ def cache() -> Path:
     folder = Path(home) / "tocsin"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def once(get: Callable[[], T]) -> Callable[[], T]:
+    """Let *get* try once in this process: what it found stays found, and what can't be had is not asked for again."""
+    found: list[T | LeftOut] = []
+    lock = threading.Lock()
+
+    @wraps(get)
+    def get_once() -> T:
+        with lock:
+            if not found:
+                try:
+                    found.append(get())
+                except LeftOut as error:
+                    found.append(error)
+        if isinstance(found[0], LeftOut):
+            raise LeftOut(str(found[0]))
+        return found[0]
+
+    return get_once
 
 
 @contextmanager
