@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tocsin.clock import Clock
+    from tocsin.records import DeadLetter
     from tocsin.store.port import Archive, Store
     from tocsin.store.tx import Tx
 
@@ -55,7 +56,7 @@ async def keep_house(
         try:
             await _trim_stream(store, clock, readers)
             before = clock.now() - keep()
-            if settled:
+            if settled and await store.read(partial(_blamed, now=clock.now())):
                 await store.write(partial(_give_second_chances, now=clock.now()))
             settled = True
             await _shed_letters(store, clock)
@@ -114,11 +115,16 @@ def _give_second_chances(tx: Tx, *, now: datetime) -> None:
     Somebody may have pulled the plug several times. Called when this process has lived for a while; what kills it in
     earnest does so once more and is set aside for good (`tocsin.replays`).
     """
-    before = now - timedelta(seconds=EVERY_S)
-    for letter in tx.dead_letters.blamed_once(DIED, topics=TOPICS, before=before, limit=CHANCES_AT_ONCE):
+    for letter in _blamed(tx, now=now):
         if letter.value and len(letter.value) == letter.size and tx.replays.add(letter, now=now):
             tx.dead_letters.remove(letter.id)
             log.warning("record taken up once more", stage=letter.stage, topic=letter.topic, record=letter.record_id)
+
+
+def _blamed(tx: Tx, *, now: datetime) -> Sequence[DeadLetter]:
+    """Return whom to give one. Looked for outside the writer: where much was set aside that takes a while."""
+    before = now - timedelta(seconds=EVERY_S)
+    return tx.dead_letters.blamed_once(DIED, topics=TOPICS, before=before, limit=CHANCES_AT_ONCE)
 
 
 def _shed(tx: Tx, *, stage: str, most: int) -> int:
