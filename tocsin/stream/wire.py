@@ -77,7 +77,8 @@ def _fixed(topic: str) -> tuple[tuple[str, bytes], ...]:
 
 def _instant(at: datetime) -> bytes:
     """RFC 3339 in UTC: an offset of seconds, which Python allows, is none there."""
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z".encode()
+    text = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()
+    return f"{text.removesuffix('+00:00')}Z".encode()
 
 
 _FIXED = {topic: _fixed(topic) for topic in TYPES}
