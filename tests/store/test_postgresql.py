@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.servers.postgresql import PostgresqlServer
 from tocsin.errors import Fenced, SettingsInvalid, StoreDamaged, StoreUnavailable
-from tocsin.store.overlay import Change
+from tocsin.store.overlay import Change, overlay
 from tocsin.store.postgresql import PostgresqlStore
 from tocsin.store.postgresql_wakes import PAYLOAD_LIMIT_BYTES, notifications
 from tocsin.store.settings import PostgresqlSettings, Timeouts
@@ -110,6 +111,32 @@ async def test_two_that_lock_each_other_out_both_get_through(here: PostgresqlSto
     )
 
     assert [each.value for each in await here.read(lambda tx: tx.overlay.all("count"))] == ["3", "3"]
+
+
+async def test_what_two_find_missing_and_add_at_once_is_added_once(
+    here: PostgresqlStore, there: PostgresqlStore
+) -> None:
+    both = threading.Barrier(2, timeout=10)
+    met = threading.local()
+
+    def adding(tx: Tx) -> str:
+        found = tx.conn.execute(select(overlay).where(overlay.c.id == "a")).one_or_none()
+        if not getattr(met, "already", False):
+            met.already = True
+            both.wait()
+        if found is None:
+            tx.conn.execute(insert(overlay), {"kind": "k", "id": "a", "value": "", "actor": "", "at": NOON})
+        return "added" if found is None else "found"
+
+    assert sorted(await asyncio.gather(here.write(adding), there.write(adding))) == ["added", "found"]
+
+
+async def test_a_key_that_is_taken_for_good_is_the_unit_s_own_mistake(here: PostgresqlStore) -> None:
+    row = {"kind": "k", "id": "a", "value": "", "actor": "", "at": NOON}
+    await here.write(lambda tx: tx.conn.execute(insert(overlay), row))
+
+    with pytest.raises(IntegrityError):
+        await here.write(lambda tx: tx.conn.execute(insert(overlay), row))
 
 
 async def test_a_commit_wakes_who_waits_in_another_process(here: PostgresqlStore, there: PostgresqlStore) -> None:

@@ -107,7 +107,7 @@ _BODY = select(incidents.c.body).where(incidents.c.id == bindparam("name"))
 _FACES_BY_COUNTRY = (
     select(incidents.c.id, incidents.c.face)
     .where(incidents.c.country == bindparam("of_country"), _ALIVE_SINCE)
-    .order_by(incidents.c.last_seen.desc())
+    .order_by(incidents.c.last_seen.desc(), incidents.c.id)
     .limit(bindparam("most"))
 )
 _FACES_BY_KEY = (
@@ -118,7 +118,7 @@ _FACES_BY_KEY = (
         ),
         _ALIVE_SINCE,
     )
-    .order_by(incidents.c.last_seen.desc())
+    .order_by(incidents.c.last_seen.desc(), incidents.c.id)
     .limit(bindparam("most"))
 )
 _JUDGED = select(judged_articles).where(judged_articles.c.article == bindparam("name"))

@@ -61,6 +61,7 @@ CLOSE_DEADLINE_S: Final = 8.0
 CANCEL_WITHIN_S: Final = 1.0
 MIGRATION_PATIENCE_S: Final = 3600.0
 IN_DOUBT_PAUSE_S: Final = 0.05
+TAKEN_KEY: Final = "23505"
 READ_ONLY: Final = "25006"  # a server that was the primary and is none any more
 
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()::text"
@@ -197,8 +198,8 @@ class PostgresqlStore:
         if self._closed:
             return
         self._closed = True
+        self._closing.set()  # what goes well ends well; nobody waits for a server that is away
         ended = await self._writer.close(within_s=CLOSE_DEADLINE_S)
-        self._closing.set()
         if ended:
             await asyncio.to_thread(self._line.drop)
         await asyncio.to_thread(self._end_readers)
@@ -302,7 +303,7 @@ class PostgresqlStore:
             conn = self._line.conn(within_s=BACK_WITHIN_S)
             session = session_of(conn)
             try:
-                return self._once(conn, batch, savepoints=savepoints)
+                return self._once(conn, batch, savepoints=savepoints, conflicts=conflicts)
             except _Torn:
                 savepoints = True
             except _InDoubt as doubt:
@@ -319,13 +320,13 @@ class PostgresqlStore:
                 else:
                     conflicts += 1
                     self._undo(session)
-                if losses >= LOSSES or conflicts >= CONFLICTS or not (losses or is_conflict(error)):
+                if losses >= LOSSES or conflicts >= CONFLICTS or not (losses or _may_pass(error)):
                     raise
                 if conflicts >= ALONE_AFTER and len(batch) > 1:
                     raise _Contended from error
                 self._closing.wait(_jitter(conflicts))
 
-    def _once(self, conn: Connection, batch: Sequence[Order], *, savepoints: bool) -> set[str]:
+    def _once(self, conn: Connection, batch: Sequence[Order], *, savepoints: bool, conflicts: int) -> set[str]:
         """Run *batch* in one transaction; without *savepoints* only if none of them fails, or if it is the only one."""
         session = session_of(conn)
         begun = session.execute(_BEGIN, prepare=False)
@@ -336,7 +337,7 @@ class PostgresqlStore:
             if savepoints:
                 session.execute("SAVEPOINT unit")
             order.run(tx)
-            self._judge(order, session)
+            self._judge(order, session, patient=conflicts < ALONE_AFTER)
             if savepoints:
                 session.execute("ROLLBACK TO unit; RELEASE unit" if order.error else "RELEASE unit", prepare=False)
             elif order.error is not None:
@@ -366,11 +367,14 @@ class PostgresqlStore:
             self._look_at = time.monotonic() + LOOK_EVERY_S
         return self._full
 
-    def _judge(self, order: Order, session: Session) -> None:
+    def _judge(self, order: Order, session: Session, *, patient: bool) -> None:
         """Tell what is wrong with a unit from what is wrong with the whole transaction, which is raised."""
         ours = order.error if order.error is None else _of_database(order.error)
-        if ours is not None and (is_loss(ours) or is_conflict(ours) or sqlstate(ours) == READ_ONLY):
-            raise ours
+        if ours is not None:
+            if is_loss(ours) or is_conflict(ours) or sqlstate(ours) == READ_ONLY:
+                raise ours
+            if patient and _may_pass(ours):
+                raise ours
         if session.is_lost:
             raise psycopg.OperationalError("the connection was lost")
         if isinstance(order.error, _ERRORS):
@@ -408,13 +412,18 @@ class PostgresqlStore:
                 self._line.drop()
                 if time.monotonic() > deadline:
                     raise StoreUnavailable(f"{self.at}: whether a commit stands is not known") from error
-            self._closing.wait(IN_DOUBT_PAUSE_S)
+            time.sleep(IN_DOUBT_PAUSE_S)
 
     def _undo(self, session: Session) -> None:
         try:
             session.execute("ROLLBACK")
         except _ERRORS:
             self._line.drop()
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether running the same again may help: a key that is taken may be one that another process took just now."""
+    return is_conflict(error) or sqlstate(error) == TAKEN_KEY
 
 
 def _of_database(error: BaseException) -> BaseException | None:
