@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -129,3 +130,26 @@ async def test_the_schemas_are_listed_and_the_asyncapi_document_is_among_them(se
         document = await running.told(f"/api/schemas/{names[-1]}", token=READER)
 
         assert document["asyncapi"] == "3.0.0"
+
+
+async def test_the_command_line_shows_them_through_the_control_socket_and_follows(serve: Serve) -> None:
+    async with serve() as running:
+        for name in ("one", "two", "three"):
+            await put(running, name)
+
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tocsin.cli", "tail", "alerts", "-n", "2", "-f", "--data", str(running.data_dir)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(20):
+                before = [await process.stdout.readline() for _ in range(2)]
+                await put(running, "four")
+                after = await process.stdout.readline()
+        finally:
+            process.kill()
+            await process.wait()
+
+        shown = [line.decode().split()[3] for line in (*before, after)]
+        assert shown == ["two", "three", "four"]
