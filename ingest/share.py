@@ -275,11 +275,14 @@ class Share:
     async def _watch(self) -> None:
         """End all visits when the leases could not be renewed in time: another worker may begin soon."""
         while True:
-            await self._clock.sleep(max(self._until - self._elapsed(), LOOK_S))
-            if self._elapsed() >= self._until and self.slots:
-                log.warning("slots lost", slots=len(self.slots), reason="not renewed in time")
-                for entry in self._held.values():
-                    entry.term.end()
+            await self._clock.sleep(max(self._until - self._elapsed(), LOOK_S / 2))
+            ending = [
+                entry.term for entry in self._held.values() if entry.term.is_over and not entry.term.over.is_set()
+            ]
+            if ending:
+                log.warning("slots lost", slots=len(ending), reason="not renewed in time")
+                for term in ending:
+                    term.end()
                 self._member = None
                 self._count()
 
@@ -329,5 +332,6 @@ class Share:
             self.changed()
 
     def _count(self) -> None:
-        metrics.LEASES_HELD.labels(kind=f"{KIND}/slot").set(len(self._held))
+        held = sum(not entry.term.is_over for entry in self._held.values())
+        metrics.LEASES_HELD.labels(kind=f"{KIND}/slot").set(held)
         metrics.LEASES_HELD.labels(kind=f"{KIND}/member").set(self._member is not None)
