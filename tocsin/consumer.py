@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 Unit = Callable[[Tx], None]
 Work = Callable[[Sequence["StreamRecord"]], Awaitable[Sequence[Unit]]]
 
@@ -299,12 +300,12 @@ def _damage(record: StreamRecord) -> str:
     return f"{size:,} bytes: a record has {RECORD_LIMIT_BYTES:,} at most" if size > RECORD_LIMIT_BYTES else ""
 
 
-async def persist(store: Store, clock: Clock, unit: Callable[[Tx], int | None]) -> int:
+async def persist(store: Store, clock: Clock, unit: Callable[[Tx], T]) -> T:
     """Write *unit* however long the store takes to be there again; any other error is the caller's."""
     told = False
     while True:
         try:
-            return await store.write(unit) or 0
+            return await store.write(unit)
         except StoreUnavailable as error:
             if not told:
                 log.warning("store unavailable", reason=str(error), retry_s=STORE_RETRY_S)

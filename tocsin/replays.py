@@ -9,6 +9,7 @@ and can ask again.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
 from contextlib import suppress
 from datetime import timedelta
@@ -63,20 +64,26 @@ async def run_replays(
     if not shared:
         for left in await store.read(lambda tx: tx.replays.claimed(group)):
             await replayer.bury(left)
-    while True:
-        beat()
-        mark = store.mark(name)
-        replay: Replay | None = await store.read(partial(_next, group=group, now=clock.now()))
-        if replay is None:
+    try:
+        while True:
+            beat()
+            mark = store.mark(name)
+            replay = await replayer.first()
+            while replay is not None:
+                beat()
+                replay = await replayer.work_on(replay)
             await store.wait(name, mark, timeout_s=IDLE_S)
-        elif replay.claimed_by is not None:
-            await replayer.bury(replay)
-        else:
-            await replayer.take(replay)
+    except (TryLater, Stop, asyncio.CancelledError):
+        with suppress(TryLater):
+            await replayer.release()
+        raise
 
 
 class _Replayer:
-    """Works on one replay after the other; its claims bear a name that no other loop has."""
+    """Works on one replay after the other; its claims bear a name that no other loop has.
+
+    What ends a replay claims the next one in the same transaction: a commit is most of what a replay costs.
+    """
 
     def __init__(self, *, store: Store, clock: Clock, group: str, work: Work) -> None:
         self._store = store
@@ -85,39 +92,45 @@ class _Replayer:
         self._work = work
         self._name = secrets.token_hex(8)
 
-    async def take(self, replay: Replay) -> None:
-        """Work on *replay* unless somebody else has begun to."""
-        claim = partial(_claim, id=replay.id, by=self._name, at=self._clock.now())
-        if not await persist(self._store, self._clock, claim):
-            return
-        try:
-            await self._work_on(replay)
-        except (TryLater, Stop, asyncio.CancelledError):
-            with suppress(TryLater):
-                await self._store.write(lambda tx: tx.replays.release(replay.id, by=self._name))
-            raise
+    async def first(self) -> Replay | None:
+        """Return the first replay that waits, with our claim on it; None when there is none."""
+        if not await self._store.read(self._is_anything_before_us):
+            return None
+        return await persist(self._store, self._clock, self._claim_next)
 
-    async def bury(self, replay: Replay) -> None:
-        """Set aside what somebody began with and will not end. Should he come to life, his output is refused."""
-        await self._set_aside(replay, by=replay.claimed_by, reason=DIED, traceback="")
+    async def work_on(self, replay: Replay) -> Replay | None:
+        """Bring *replay*, which has our claim, to its end and return the next one with our claim on it, if any.
 
-    async def _work_on(self, replay: Replay) -> None:
+        One that has somebody else's claim is set aside: he is dead, or his output will be refused.
+        """
+        if replay.claimed_by != self._name:
+            await self.bury(replay)
+            return await self.first()
         try:
             (unit,) = await self._work([_record(replay)])
-            done = await persist(self._store, self._clock, partial(_end, id=replay.id, by=self._name, unit=unit))
+            done, following = await persist(self._store, self._clock, partial(self._end, replay=replay, unit=unit))
         except (TryLater, Stop):
             raise
         except Exception as error:  # noqa: BLE001 — the record's bulkhead: it goes back to where it came from
             reason, traceback = reason_and_traceback(error)
-            await self._set_aside(replay, by=self._name, reason=reason, traceback=traceback)
-            return
+            await self._set_aside(replay, reason=reason, traceback=traceback)
+            return await self.first()
         if done:
             metrics.REPLAYS.labels(group=self._group, outcome="done").inc()
             log.info("record replayed", group=self._group, topic=replay.topic, record=replay.record_id)
+        return following
 
-    async def _set_aside(self, replay: Replay, *, by: str | None, reason: str, traceback: str) -> None:
+    async def bury(self, replay: Replay) -> None:
+        """Set aside what somebody began with and will not end."""
+        await self._set_aside(replay, reason=DIED, traceback="")
+
+    async def release(self) -> None:
+        """Take back the claim on what was ended by no fault of its own; it may have been made this moment."""
+        await self._store.write(lambda tx: tx.replays.release(by=self._name))
+
+    async def _set_aside(self, replay: Replay, *, reason: str, traceback: str) -> None:
         letter = _letter(replay, reason=reason, traceback=traceback, at=self._clock.now())
-        if await persist(self._store, self._clock, partial(_back, letter=letter, by=by)):
+        if await persist(self._store, self._clock, partial(_back, replay=replay, letter=letter)):
             metrics.REPLAYS.labels(group=self._group, outcome="failed").inc()
             log.error(
                 "replay set aside",
@@ -128,25 +141,28 @@ class _Replayer:
                 traceback=traceback,
             )
 
+    def _end(self, tx: Tx, *, replay: Replay, unit: Unit) -> tuple[bool, Replay | None]:
+        """Put out what came of a replay, if it is still ours to end."""
+        done = tx.replays.remove(replay.id, by=replay.claimed_by)
+        if done:
+            unit(tx)
+        return done, self._claim_next(tx)
 
-def _next(tx: Tx, *, group: str, now: datetime) -> Replay | None:
-    return tx.replays.next(group, stale=now - CLAIM, now=now)
+    def _claim_next(self, tx: Tx) -> Replay | None:
+        now = self._clock.now()
+        replay = tx.replays.next(self._group, stale=now - CLAIM, now=now, to_claim=True)
+        if replay is None or replay.claimed_by is not None:
+            return replay
+        tx.replays.claim(replay.id, by=self._name, at=now)
+        return dataclasses.replace(replay, claimed_by=self._name)
+
+    def _is_anything_before_us(self, tx: Tx) -> bool:
+        now = self._clock.now()
+        return tx.replays.next(self._group, stale=now - CLAIM, now=now) is not None
 
 
-def _claim(tx: Tx, *, id: str, by: str, at: datetime) -> bool:  # noqa: A002 — the domain's own word
-    return tx.replays.claim(id, by=by, at=at)
-
-
-def _end(tx: Tx, *, id: str, by: str, unit: Unit) -> bool:  # noqa: A002 — the domain's own word
-    """Put out what came of a replay, if it is still ours to end."""
-    if not tx.replays.remove(id, by=by):
-        return False
-    unit(tx)
-    return True
-
-
-def _back(tx: Tx, *, letter: DeadLetter, by: str | None) -> bool:
-    if not tx.replays.remove(letter.id, by=by):
+def _back(tx: Tx, *, replay: Replay, letter: DeadLetter) -> bool:
+    if not tx.replays.remove(replay.id, by=replay.claimed_by):
         return False
     put_back(tx, letter)
     return True

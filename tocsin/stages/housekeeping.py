@@ -56,7 +56,7 @@ async def keep_house(
         try:
             await _trim_stream(store, clock, readers)
             before = clock.now() - keep()
-            if settled and await store.read(partial(_blamed, now=clock.now())):
+            if settled and await store.read(partial(_is_anybody_blamed, now=clock.now())):
                 await store.write(partial(_give_second_chances, now=clock.now()))
             settled = True
             await _shed_letters(store, clock)
@@ -119,6 +119,10 @@ def _give_second_chances(tx: Tx, *, now: datetime) -> None:
         if letter.value and len(letter.value) == letter.size and tx.replays.add(letter, now=now):
             tx.dead_letters.remove(letter.id)
             log.warning("record taken up once more", stage=letter.stage, topic=letter.topic, record=letter.record_id)
+
+
+def _is_anybody_blamed(tx: Tx, *, now: datetime) -> bool:
+    return bool(_blamed(tx, now=now))
 
 
 def _blamed(tx: Tx, *, now: datetime) -> Sequence[DeadLetter]:

@@ -92,15 +92,16 @@ class ReplayRepository:
         self._wake(wake_name(letter.stage))
         return insert_ignore(self._conn, replays, row)
 
-    def next(self, group: str, *, stale: datetime, now: datetime) -> Replay | None:
+    def next(self, group: str, *, stale: datetime, now: datetime, to_claim: bool = False) -> Replay | None:
         """Return the first one that nobody has begun with, or somebody who has not ended since *stale*.
 
+        *to_claim* passes over what another transaction is claiming this moment, rather than to quarrel over it.
         A claim that says to come from later than *now* is of a wrong clock, and counts as one that is over.
         """
         c = replays.c
         free = or_(c.claimed_by.is_(None), c.claimed_at < stale, c.claimed_at > now + (now - stale))
         query = select(replays).where(c.consumer_group == group, free).order_by(c.at, c.offset, c.id).limit(1)
-        row = self._conn.execute(query).one_or_none()
+        row = self._conn.execute(query.with_for_update(skip_locked=True) if to_claim else query).one_or_none()
         return None if row is None else _replay(row._asdict())
 
     def claimed(self, group: str) -> list[Replay]:
@@ -118,10 +119,10 @@ class ReplayRepository:
         free = (replays.c.id == id, replays.c.claimed_by.is_(None))
         return self._conn.execute(update(replays).where(*free).values(claimed_by=by, claimed_at=at)).rowcount == 1
 
-    def release(self, id: str, *, by: str) -> None:  # noqa: A002 — the domain's own word
-        """Take a claim back: the work was ended by no fault of the record."""
-        mine = (replays.c.id == id, replays.c.claimed_by == by)
-        self._conn.execute(update(replays).where(*mine).values(claimed_by=None, claimed_at=None))
+    def release(self, *, by: str) -> None:
+        """Take back whatever *by* has claimed: the work was ended by no fault of the record."""
+        mine = replays.c.claimed_by == by
+        self._conn.execute(update(replays).where(mine).values(claimed_by=None, claimed_at=None))
 
     def remove(self, id: str, *, by: str | None) -> bool:  # noqa: A002 — the domain's own word
         """Forget one that *by* has claimed, None standing for nobody; False when it is not so any more."""
