@@ -3,7 +3,8 @@
     python -m tests.faults.launcher PLAN run --config … --data …
 
 PLAN is JSON. `{"die": POINT, "at": N}` ends the process by SIGKILL at the N-th time that it passes POINT (see
-`POINTS`). `{"clock": FILE}` adds the seconds that stand in FILE to every reading of the wall clock, and only to that.
+`POINTS`), `{"stop": POINT, "at": N}` stops it there by SIGSTOP. `{"clock": FILE}` adds the seconds that stand in FILE
+to every reading of the wall clock, and only to that.
 """
 
 from __future__ import annotations
@@ -28,23 +29,26 @@ POINTS: Final = (
     "before send",
     "after send",
 )
+# Of a process in a cluster: PostgreSQL counts its commits itself, and its archive is part of them.
+CLUSTER_POINTS: Final = ("inside a transaction", "before commit", "after commit", "before send", "after send")
 
 
 class _Death:
-    """SIGKILL at the N-th passing of one point."""
+    """A signal, SIGKILL if no other is given, at the N-th passing of one point."""
 
-    def __init__(self, point: str, at: int) -> None:
+    def __init__(self, point: str, at: int, number: signal.Signals = signal.SIGKILL) -> None:
         self._point = point
         self._left = at
+        self._signal = number
 
     def passing(self, point: str) -> None:
         if point == self._point:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
 
 
-def _die(point: str, at: int) -> None:
+def _die(death: _Death) -> None:
     from sqlalchemy import event
 
     from notifier.channels.file import JsonLines
@@ -53,7 +57,6 @@ def _die(point: str, at: int) -> None:
     from tocsin.store.archive import FileArchive
     from tocsin.store.commit_counter import CommitCounter
 
-    death = _Death(point, at)
     make_engine = sqlite._engine
 
     @wraps(make_engine)
@@ -77,6 +80,27 @@ def _die(point: str, at: int) -> None:
     _wrap(FileArchive, "put", death, before="before archive", after="after archive")
     for channel in (JsonLines, SlackWebhook):
         _wrap_async(channel, "send", death, before="before send", after="after send")
+
+
+def _die_in_a_cluster(death: _Death) -> None:
+    from tocsin.store.postgresql_session import Session
+
+    inner = Session.execute
+
+    @wraps(inner)
+    def execute(session: Any, query: Any, *arguments: Any, **named: Any) -> Any:
+        if not isinstance(query, str):
+            return inner(session, query, *arguments, **named)
+        if query.startswith("COMMIT"):
+            death.passing("before commit")
+        answer = inner(session, query, *arguments, **named)
+        if query.startswith("COMMIT"):
+            death.passing("after commit")
+        elif query.startswith("BEGIN") and "READ ONLY" not in query:
+            death.passing("inside a transaction")
+        return answer
+
+    Session.execute = execute  # type: ignore[method-assign, assignment]
 
 
 def _wrap(owner: type, name: str, death: _Death, *, before: str = "", after: str = "") -> None:
@@ -122,8 +146,12 @@ def _bend_clock(file: Path) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Prepare what the plan says and be `tocsin`."""
     plan = json.loads(arguments[0])
-    if "die" in plan:
-        _die(plan["die"], plan["at"])
+    for what, number in (("die", signal.SIGKILL), ("stop", signal.SIGSTOP)):
+        if what in plan:
+            death = _Death(plan[what], plan["at"], number)
+            _die(death)
+            if plan[what] in CLUSTER_POINTS:
+                _die_in_a_cluster(death)
     if "clock" in plan:
         _bend_clock(Path(plan["clock"]))
     from tocsin.cli import main as tocsin
