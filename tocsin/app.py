@@ -307,6 +307,9 @@ class Service:
     async def _consume(
         self, name: str, group: str, topic: str, work: Work, store: Store, *, shared: bool = False
     ) -> None:
+        # The detectors' output and the archive's rows have names of their own, so a record that comes again does no harm
+        # there; an incident would count it twice.
+        is_safe = group in {detecting.GROUP, archiving.GROUP}
         await consume(
             stream=self._stream,
             store=store,
@@ -316,7 +319,7 @@ class Service:
             work=work,
             beat=partial(self._health.beat, name),
             shared=shared,
-            once=self._foundation.repeats and not shared,
+            once=self._foundation.repeats and not is_safe,
         )
 
     def _replaying(self, group: str, work: Work, *, alone: str | None) -> Stage:
