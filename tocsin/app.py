@@ -307,8 +307,8 @@ class Service:
     async def _consume(
         self, name: str, group: str, topic: str, work: Work, store: Store, *, shared: bool = False
     ) -> None:
-        # The detectors' output and the archive's rows have names of their own, so a record that comes again does no harm
-        # there; an incident would count it twice.
+        # The detectors' output and the archive's rows have names of their own, so there a record that comes again does
+        # no harm; an incident would count it twice.
         is_safe = group in {detecting.GROUP, archiving.GROUP}
         await consume(
             stream=self._stream,
