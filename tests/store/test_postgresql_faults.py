@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.servers.postgresql import postgresql_server
+from tests.servers.postgresql import PostgresqlServer, postgresql_server
+from tests.servers.postgresql_programs import programs
+from tests.servers.processes import discard, run, scratch
 from tests.store.proxy import CommitFate, Proxy
 from tocsin.errors import StoreFull, StoreUnavailable
 from tocsin.store import postgresql as adapter
@@ -31,7 +34,6 @@ from tocsin.testing import NOON, a_cluster_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.servers.postgresql import PostgresqlServer
     from tocsin.store.postgresql import PostgresqlStore
     from tocsin.store.tx import Tx
 
@@ -403,6 +405,61 @@ async def test_of_several_hosts_the_one_that_can_write_is_used(cluster: str) -> 
 
     async with a_cluster_store(f"{head}@{closed},{tail}") as store:
         assert await store.write(count_up) == 1
+
+
+async def test_a_fail_over_to_the_standby_loses_nothing_acknowledged(own_server: PostgresqlServer) -> None:
+    dsn = own_server.create_database()
+    with a_standby_of(own_server) as standby:
+        head, _, tail = dsn.rpartition("@")
+        both = f"{head}@127.0.0.1:{standby.port},{tail}"  # the standby first: it is passed over while it is one
+        acknowledged: list[str] = []
+
+        async def working(store: PostgresqlStore) -> None:
+            for number in count():
+                with suppress(StoreUnavailable):
+                    await store.write(lambda tx: emit(tx, f"{number}"))  # noqa: B023 — is awaited
+                    acknowledged.append(f"{number}")
+
+        async with a_cluster_store(both, timeouts=QUICK) as store:
+            worker = asyncio.ensure_future(working(store))
+            await asyncio.sleep(0.5)
+            before = len(acknowledged)
+            await asyncio.to_thread(own_server.stop, "immediate")
+            with psycopg.connect(standby.dsn(), autocommit=True) as connection:
+                connection.execute("SELECT pg_promote()")
+                connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+                connection.execute("SELECT pg_reload_conf()")
+            async with asyncio.timeout(20):
+                while len(acknowledged) <= before + 10:
+                    await asyncio.sleep(0.02)
+            worker.cancel()
+            stored = await store.read(taken)
+
+    assert before > 0
+    assert set(acknowledged) <= set(stored)
+    assert len(stored) == len(set(stored))
+
+
+@contextmanager
+def a_standby_of(primary: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    """Run a second server that has every commit before it is acknowledged."""
+    folder = scratch("postgresql")
+    standby = PostgresqlServer(folder, settings={})
+    standby._password = primary._password
+    try:
+        if standby._user is not None:
+            shutil.chown(folder, standby._user)
+        copy = (programs().folder / "pg_basebackup", "-d", primary.dsn(), "-D", standby.data, "-R", "-c", "fast", "-N")
+        run(copy, user=standby._user, environment=programs().environment)
+        standby.start()
+        with psycopg.connect(primary.dsn(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            connection.execute("SELECT pg_reload_conf()")
+        yield standby
+    finally:
+        if standby.is_running:
+            standby.stop("immediate")
+        discard(folder)
 
 
 def test_nothing_of_this_left_a_thread_behind() -> None:
