@@ -64,7 +64,7 @@ REBALANCES = Counter("tocsin_rebalances", "Partitions shared out anew.", ["group
 CONSUMER_REBUILDS = Counter(
     "tocsin_consumer_rebuilds", "Consumers replaced because they were stuck.", ["group", "topic"], registry=REGISTRY
 )
-BROKERS_REACHABLE = Gauge("tocsin_brokers_reachable", "1 while a Kafka broker answers.", registry=REGISTRY)
+BROKERS_ANSWER = Gauge("tocsin_brokers_answer", "1 while a Kafka broker answers.", registry=REGISTRY)
 RELAY_PUBLISHED = Counter(
     "tocsin_relay_published", "Records given to Kafka and acknowledged.", ["topic"], registry=REGISTRY
 )

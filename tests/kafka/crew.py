@@ -67,9 +67,10 @@ def a_crew(folder: Path, dsn: str, house: KafkaHouse, *words: str) -> Iterator[C
 async def flowing(house: KafkaHouse) -> AsyncIterator[list[str]]:
     """Put records out all the time, to every partition."""
     put: list[str] = []
+    enough = asyncio.Event()
 
     async def flow() -> None:
-        while True:
+        while not enough.is_set():  # and not cancelled: nobody would know whether the last one was written
             name = f"r{len(put)}"
             await house.store.write(partial(emit, name=name))
             put.append(name)
@@ -79,8 +80,8 @@ async def flowing(house: KafkaHouse) -> AsyncIterator[list[str]]:
     try:
         yield put
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        enough.set()
+        await task
 
 
 def emit(tx: Tx, *, name: str) -> None:

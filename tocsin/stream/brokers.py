@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 
+from tocsin import metrics
 from tocsin.errors import Stop, StreamUnavailable
 from tocsin.stream.settings import split_broker
 from tocsin.stream.tokens import ClientCredentials, FileToken
@@ -95,17 +96,19 @@ class Brokers:
         }
 
     def away(self, reason: str) -> None:
-        """Note, and say once, that no broker can be reached."""
+        """Note, and say once, that no broker answers, or none that leads what we ask for."""
         if self.trouble is None:
             self._away_since = time.monotonic()
-            log.warning("brokers unreachable", reason=reason)
+            metrics.BROKERS_ANSWER.set(0)
+            log.warning("brokers did not answer", reason=reason)
         self.trouble = reason
 
     def back(self) -> None:
         """Note, and say once, that brokers answer again."""
+        metrics.BROKERS_ANSWER.set(1)
         if self.trouble is not None:
             self.trouble = None
-            log.info("brokers reachable again", away_s=round(time.monotonic() - self._away_since, 1))
+            log.info("brokers answered again", away_s=round(time.monotonic() - self._away_since, 1))
 
     async def start(self, client: Client) -> None:
         """Start *client*, or let go of it.

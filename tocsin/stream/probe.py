@@ -55,7 +55,7 @@ class Probe:
                 self._consumer = None
             if consumer is not None:
                 await let_go(consumer)
-            self._brokers.away(f"no answer to a question for offsets: {error or type(error).__name__}")
+            self._brokers.away(f"offsets of {name}: {str(error) or f'no answer in {ANSWER_S:.0f} s'}")
             return None
         self._brokers.back()
         return {one.partition: offset for one, offset in found.items()}

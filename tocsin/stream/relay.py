@@ -31,10 +31,10 @@ from tocsin.store.relayed import RELAY, WAKE
 from tocsin.stream import topics, wire
 from tocsin.stream.brokers import let_go
 from tocsin.stream.dead_letters import letter_of, put_aside
-from tocsin.stream.port import ARTICLES, StreamRecord
+from tocsin.stream.port import StreamRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from tocsin.clock import Clock
@@ -53,7 +53,8 @@ RETRY_S: Final = 0.5
 SENDING_S: Final = 10.0  # for the brokers to take what is sent, not to acknowledge it
 PARTING_S: Final = 1.5
 LOOK_S: Final = 1.0  # how often we ask whether brokers answer others while they do not answer us
-DEAF_LOOKS: Final = 2  # so often in a row, and the producer is replaced
+DEAF_LOOKS: Final = 2  # so often in a row, and the producer is replaced; twice as often when that has not helped
+DEAF_LOOKS_CAP: Final = 60
 
 # What is wrong with the record itself, and will be wrong with it tomorrow.
 REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError, CorruptRecordException)
@@ -80,6 +81,7 @@ class Relay:
         self._clock = clock
         self._partitioner = DefaultPartitioner()
         self._singly: set[int] = set()  # sent alone, because one of them is refused
+        self._patience = DEAF_LOOKS
 
     async def run(self, store: Store) -> None:
         """Relay until cancelled, or until *store* says that another one has the right (`Fenced`)."""
@@ -168,36 +170,40 @@ class Relay:
 
     async def _send(self, producer: Any, rows: Sequence[OutboxRecord]) -> _Flight:  # noqa: ANN401  aiokafka has no types
         flight = _Flight()
-        sent: list[tuple[list[OutboxRecord], asyncio.Future[Any]]] = []
+        sent: dict[asyncio.Future[Any], tuple[str, int, list[OutboxRecord]]] = {}
         try:
             async with asyncio.timeout(SENDING_S):
                 for name, partition, batch, chosen in self._batches(producer, rows, flight):
-                    sent.append((chosen, await producer.send_batch(batch, name, partition=partition)))
+                    sent[await producer.send_batch(batch, name, partition=partition)] = (name, partition, chosen)
         except (KafkaError, TimeoutError) as error:
             flight.error = error
-        deaf = await self._landed([future for _, future in sent])
-        for chosen, future in sent:
+        await self._landed({future: (name, partition) for future, (name, partition, _) in sent.items()})
+        for future, (_, _, chosen) in sent.items():
             self._judge(flight, chosen, future)
-        if deaf:
-            flight.error = flight.error or TimeoutError("brokers answer others and not this producer")
         return flight
 
-    async def _landed(self, futures: Sequence[asyncio.Future[Any]]) -> bool:
-        """Wait until each has its answer; True when none comes though brokers answer others."""
-        deaf = 0
-        waiting = set(futures)
+    async def _landed(self, sent: Mapping[asyncio.Future[Any], tuple[str, int]]) -> None:
+        """Wait until each has its answer, or until none comes though the same brokers answer others."""
+        looks = 0
+        waiting = set(sent)
         while waiting:
             done, waiting = await asyncio.wait(waiting, timeout=LOOK_S)
             if done:
-                deaf = 0
-            elif await self._stream.probe.ends(f"{self._stream.settings.prefix}{ARTICLES}", [0]) is not None:
-                deaf += 1
-                if deaf >= DEAF_LOOKS:
-                    return True
-        return False
+                looks, self._patience = 0, DEAF_LOOKS
+            elif waiting and await self._answers_others({sent[future] for future in waiting}):
+                looks += 1
+                if looks >= self._patience:
+                    self._patience = min(DEAF_LOOKS_CAP, self._patience * 2)
+                    return
+
+    async def _answers_others(self, partitions: Collection[tuple[str, int]]) -> bool:
+        for name in {name for name, _ in partitions}:
+            if await self._stream.probe.ends(name, [one for of, one in partitions if of == name]) is None:
+                return False
+        return True
 
     def _judge(self, flight: _Flight, chosen: list[OutboxRecord], future: asyncio.Future[Any]) -> None:
-        error = future.exception() if future.done() else TimeoutError("no answer")
+        error = future.exception() if future.done() else TimeoutError("brokers answer others and not this producer")
         if error is None:
             flight.landed.extend(chosen)
             self._stream.brokers.back()
