@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
@@ -198,13 +199,17 @@ async def _follow(look: Look, topic: str, starts: Mapping[int, int], show: Show)
 
 
 async def _follow_one(look: Look, topic: str, partition: int, start: int, show: Show) -> None:
+    trouble = ""
     while True:
         try:
             found = await look.fetch(topic, start=start, most=PAGE, timeout_s=WAIT_S, partition=partition)
         except TryLater as error:
-            sys.stderr.write(f"tocsin: {error}; trying again\n")
+            if str(error) != trouble:
+                sys.stderr.write(f"tocsin: {error}; trying again\n")
+            trouble = str(error)
             await asyncio.sleep(RETRY_S)
             continue
+        trouble = ""
         for record in found:
             show(record)
             start = record.offset + 1
@@ -285,15 +290,24 @@ class ServiceTopics:
     async def fetch(
         self, topic: str, *, start: int, most: int, timeout_s: float, partition: int = 0
     ) -> Sequence[StreamRecord]:
-        """Return up to *most* records at or after *start*; wait up to *timeout_s* for the first."""
+        """Return up to *most* records at or after *start*; wait up to *timeout_s* for the first.
+
+        Raises:
+            TryLater: the service cannot look at them now.
+        """
         import msgspec
 
+        from tocsin.control import AnsweredNo
         from tocsin.stream.port import StreamRecord
 
         query = {"start": start, "limit": min(most, PAGE), "wait": int(timeout_s), "partition": partition}
-        told: dict[str, Any] = await self._client.get(
-            f"/api/topics/{topic}", {name: str(number) for name, number in query.items()}
-        )
+        asked = {name: str(number) for name, number in query.items()}
+        try:
+            told: dict[str, Any] = await self._client.get(f"/api/topics/{topic}", asked)
+        except AnsweredNo as error:
+            if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise TryLater(str(error)) from error
+            raise
         return [
             StreamRecord(
                 topic=topic,

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -177,7 +177,9 @@ def test_a_wrong_question_is_answered_with_what_is_wrong(tocsin: Tocsin, argumen
 
 
 class Played(BaseHTTPRequestHandler):
-    """The service's side of the control socket, with one alert, and one more for who waits."""
+    """The service's side of the control socket, with one alert, and one more for who waits and tries again."""
+
+    moods: ClassVar[dict[int, bool]] = {6: True}
 
     @override
     def address_string(self) -> str:
@@ -195,6 +197,9 @@ class Played(BaseHTTPRequestHandler):
             start = int(query["start"][0])
             if start == 7:  # what came has been shown, and the service goes
                 self.server.shutdown_request(self.request)
+                return
+            if start == 6 and self.moods.pop(start, False):
+                self.send_error(503, "no broker answers")
                 return
             there = [offset for offset in (5, 6) if offset >= start]
             answer["items"] = [_item(there[0])] if there else []
@@ -228,6 +233,7 @@ def test_the_running_service_is_asked_and_followed(tocsin: Tocsin, tmp_path: Pat
         said = tocsin("tail", "alerts", "--follow", "--data", str(tmp_path))
 
     assert ["Alert 5" in words or "Alert 6" in words for words in said.out.splitlines()] == [True, True]
+    assert said.err.count("HTTP 503; trying again") == 1
     assert said.code == 2  # the service went away, and that is said
     assert f"tocsin: the service on {tmp_path} does not answer" in said.err
 
