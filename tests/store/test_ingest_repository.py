@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tocsin.store.ingest import ArticleRow, FeedSetting
-from tocsin.testing import DAY, HOUR, MINUTE, NOON
+from tocsin.testing import DAY, HOUR, MINUTE, NOON, a_cluster_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -186,3 +187,49 @@ async def test_what_a_feed_still_lists_is_not_forgotten(store: Store) -> None:
     assert removed == 2
     assert {row.id for row in await store.read(lambda tx: tx.ingest.articles_of())} == {"2", "4"}
     assert await store.read(lambda tx: tx.ingest.window("a")) == {"2"}
+
+
+async def test_only_the_feeds_in_the_given_slots_are_due(store: Store) -> None:
+    await write(store, sync(*(replace(setting(name), slot=slot) for slot, name in enumerate("abcd"))))
+
+    due = await store.read(lambda tx: tx.ingest.due(NOON, limit=9, slots={1, 3, 77}))
+    upcoming = await store.read(lambda tx: tx.ingest.upcoming(limit=9, slots={1, 3, 77}))
+
+    assert [row.id for row in due] == [name for name, _ in upcoming] == ["b", "d"]
+    assert await store.read(lambda tx: tx.ingest.due(NOON, limit=9, slots=())) == []
+
+
+async def test_a_feed_that_moved_keeps_its_host_until_its_own_address_changes(store: Store) -> None:
+    await write(store, sync(setting("a")))
+    there = {"moved_to": "https://b.example/x", "host": "b.example:443", "slot": 9}
+    await store.write(lambda tx: tx.ingest.save("a", there))
+
+    await write(store, sync(replace(setting("a"), slot=5)))
+    moved = await store.read(lambda tx: tx.ingest.feed("a"))
+    await write(store, sync(replace(setting("a", url="https://c.example/"), host="c.example:443", slot=6)))
+    changed = await store.read(lambda tx: tx.ingest.feed("a"))
+
+    assert moved is not None
+    assert changed is not None
+    assert (moved.host, moved.slot) == ("b.example:443", 9)
+    assert (changed.host, changed.slot, changed.moved_to) == ("c.example:443", 6, None)
+
+
+async def test_a_host_s_silence_is_remembered_until_it_is_over(store: Store) -> None:
+    for until in (NOON + HOUR, NOON + MINUTE):  # a second answer does not shorten the first one's silence
+        await store.write(lambda tx, until=until: tx.ingest.hold_host("a.example:443", until))  # type: ignore[misc]  # mypy infers no lambda with defaults
+    await store.write(lambda tx: tx.ingest.hold_host("b.example:443", NOON + MINUTE))
+
+    assert await store.read(lambda tx: tx.ingest.holds(NOON + MINUTE)) == [("a.example:443", NOON + HOUR)]
+    await store.write(lambda tx: tx.ingest.forget_holds(NOON + MINUTE))
+    assert await store.read(lambda tx: tx.ingest.holds(NOON)) == [("a.example:443", NOON + HOUR)]
+
+
+async def test_two_workers_may_bring_the_same_configuration_at_once(cluster: str) -> None:
+    wanted = [replace(setting(f"f{number}"), slot=number) for number in range(200)]
+
+    async with a_cluster_store(cluster) as one, a_cluster_store(cluster) as other:
+        await asyncio.gather(*(write(each, sync(*wanted)) for each in (one, other) * 3))
+        rows = await one.read(lambda tx: tx.ingest.list_feeds())
+
+    assert [row.id for row in rows] == sorted(each.id for each in wanted)
