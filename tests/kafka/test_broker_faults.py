@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,8 @@ log = structlog.get_logger()
 
 BACK_S = 5.0
 LINES = 100  # a minute
-AWAY_S = float(os.environ.get("TOCSIN_BROKER_AWAY_S", "4"))  # 45 in the long run of the faults
+AWAY_S = 4.0
+LONG_AWAY_S = 45.0
 
 
 @pytest.fixture
@@ -69,12 +69,14 @@ def most_lines_a_minute(crew: Crew) -> int:
 
 
 @pytest.mark.timeout(150)
+@pytest.mark.parametrize("away_s", [AWAY_S, pytest.param(LONG_AWAY_S, marks=pytest.mark.chaos)])
 @pytest.mark.parametrize("end", [KafkaBroker.terminate, KafkaBroker.kill], ids=["ended", "killed"])
 async def test_the_flow_is_back_when_the_broker_is(
     postgresql: str,
     broker: KafkaBroker,
     tmp_path: Path,
     end: Callable[[KafkaBroker], None],
+    away_s: float,
 ) -> None:
     async with a_kafka_house(postgresql, broker.bootstrap, relay=False, partitions=4, session="10s") as house:
         with a_crew(tmp_path, postgresql, house, "relay") as crew:
@@ -82,7 +84,7 @@ async def test_the_flow_is_back_when_the_broker_is(
                 await crew.hire()
                 await asyncio.sleep(1)
                 await asyncio.to_thread(end, broker)
-                await asyncio.sleep(AWAY_S)
+                await asyncio.sleep(away_s)
                 open_at = await opened(broker)
                 back = await back_after(crew, open_at)
                 await asyncio.sleep(2)
@@ -94,6 +96,7 @@ async def test_the_flow_is_back_when_the_broker_is(
     assert lines < LINES
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(150)
 async def test_a_broker_that_sleeps_and_wakes_is_gone_on_with(
     postgresql: str, broker: KafkaBroker, tmp_path: Path
@@ -115,6 +118,7 @@ async def test_a_broker_that_sleeps_and_wakes_is_gone_on_with(
     assert lines < LINES
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(180)
 async def test_one_of_three_brokers_may_be_gone(postgresql: str, kafka_cluster: KafkaCluster, tmp_path: Path) -> None:
     addresses = kafka_cluster.addresses
