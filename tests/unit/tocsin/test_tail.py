@@ -56,7 +56,7 @@ def tocsin(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings
 ) -> Tocsin:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tocsin.cli.tail.settings_of", lambda _, folder: replace(settings, data_dir=folder))
+    monkeypatch.setattr("tocsin.cli.topics.settings_of", lambda _, folder: replace(settings, data_dir=folder))
     monkeypatch.delenv("TOCSIN_CONFIG", raising=False)
     monkeypatch.delenv("TOCSIN_DATA", raising=False)
 
