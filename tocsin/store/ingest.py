@@ -74,6 +74,7 @@ feeds = Table(
     Column("moving_seen", Integer, nullable=False),
     Column("moved_to", Text),
     Column("window", Sealed),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # visits begun since one last came to an end
     Index("feeds_due", "next_due"),
     Index("feeds_host", "host"),
 )
@@ -258,12 +259,12 @@ class IngestRepository:
         names = {setting.id for setting in wanted}
         for gone in [name for name, row in known.items() if row.listed and name not in names]:
             self.save(gone, {"listed": False})
+        fresh: list[dict[str, Any]] = []
         for setting in wanted:
             values: dict[str, Any] = {name: getattr(setting, name) for name in FeedSetting.__slots__} | {"listed": True}
             row = known.get(setting.id)
             if row is None:
-                # Another worker may bring the same configuration at the same moment.
-                insert_ignore(self._conn, feeds, values | _FRESH | {"next_due": due[setting.id]})
+                fresh.append(values | _FRESH | {"next_due": due[setting.id]})
                 continue
             changed = {name: value for name, value in values.items() if getattr(row, name) != value}
             if "url" in changed:
@@ -277,10 +278,11 @@ class IngestRepository:
                     changed["next_due"] = due[setting.id]
             if changed:
                 self.save(setting.id, changed)
+        insert_ignore_all(self._conn, feeds, fresh)  # another worker may bring the same ones at the same moment
 
     def save(self, id: str, values: Mapping[str, object]) -> None:  # noqa: A002 — the domain's own word
-        """Change columns of one feed; nothing happens when there is none of that id."""
-        self._conn.execute(_SAVE_FEED, {"of_id": id, **values})
+        """Change columns of one feed, whose visit came to an end; nothing happens when there is none of that id."""
+        self._conn.execute(_SAVE_FEED, {"of_id": id, "attempts": 0, **values})
 
     def due(self, now: datetime, *, limit: int, slots: Collection[int] | None = None) -> list[FeedRow]:
         """Return the feeds that are to be asked now, the longest overdue first; with *slots* only those in them."""
@@ -333,6 +335,12 @@ class IngestRepository:
     def drop_validators(self) -> None:
         """Forget what would let a server answer "nothing new": the next polls fetch everything again."""
         self._conn.execute(update(feeds).values(etag=None, last_modified=None, body_hash=None))
+
+    def begin_visit(self, feed: str) -> int:
+        """Note that a feed is about to be visited; return how often that was noted since a visit came to an end."""
+        mine = feeds.c.id == feed
+        self._conn.execute(update(feeds).where(mine).values(attempts=feeds.c.attempts + 1))
+        return self._conn.execute(select(feeds.c.attempts).where(mine)).scalar() or 0
 
     def window(self, feed: str) -> frozenset[str] | None:
         """Return the ids of the articles that the feed's last document held; None when what was kept is damaged."""
