@@ -5,6 +5,7 @@ A small town counts only after a word like `in` or `bei`, because half of them a
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
@@ -203,19 +204,40 @@ def _shipped(language: str) -> tuple[Mapping[str, list[_Entry]], Mapping[str, tu
     source = resources.files("detectors") / "data" / f"places.{language}.tsv"
     if not source.is_file():
         return names, starts
-    for line in source.read_text(encoding="utf-8").splitlines():
-        name, codes, kind = line.split("\t")
-        if name.endswith("*") and " " in name:  # `South African*`: a word start would never see the second word
-            for form in (name[:-1], name[:-1] + "s"):
-                texts = form.split()
-                names.setdefault(texts[0], []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
-            continue
-        if name.endswith("*"):
-            starts[fold(name[:-1], language)] = (codes[:2], kind)
-            continue
-        texts = [name] if name.isalpha() else words(name, language)[0]
-        names.setdefault(texts[0], []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
-        if kind == ADJECTIVE and name[0].isupper() is False:
-            capital = texts[0][0].upper() + texts[0][1:]
-            names.setdefault(capital, []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
+    lines = source.read_text(encoding="utf-8").splitlines()
+    collects = gc.isenabled()
+    gc.disable()  # none of a hundred thousand new tuples is garbage, and each collection would walk them all
+    try:
+        _read(lines, language, names, starts)
+    finally:
+        if collects:
+            gc.enable()
     return names, starts
+
+
+def _read(lines: list[str], language: str, names: dict[str, list[_Entry]], starts: dict[str, tuple[str, str]]) -> None:
+    alone: tuple[str, ...] = ()
+    kinds: dict[str, _Entry] = {}  # what one-word names stand for; most are towns of a few countries
+    for line in lines:
+        name, meaning = line.split("\t", 1)
+        if name.isalpha():
+            entry = kinds.get(meaning)
+            if entry is None:
+                codes, kind = meaning.split("\t")
+                entry = kinds[meaning] = alone, tuple(codes.split(",")), kind
+            texts = [name]
+        else:
+            codes, kind = meaning.split("\t")
+            if name.endswith("*"):
+                if " " not in name:
+                    starts[fold(name[:-1], language)] = (codes[:2], kind)
+                    continue
+                for form in (name[:-1], name[:-1] + "s"):  # `South African*`: a start would never see the second word
+                    texts = form.split()
+                    names.setdefault(texts[0], []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
+                continue
+            texts = name.split() if name.replace(" ", "").isalpha() else words(name, language)[0]
+            entry = tuple(texts[1:]), tuple(codes.split(",")), kind
+        names.setdefault(texts[0], []).append(entry)
+        if entry[2] == ADJECTIVE and not name[0].isupper():
+            names.setdefault(texts[0][0].upper() + texts[0][1:], []).append(entry)

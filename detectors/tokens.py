@@ -151,6 +151,8 @@ def split(text: str, *, field: str, language: str, abbreviations: frozenset[str]
 
 def words(text: str, language: str = "") -> tuple[list[str], list[str]]:
     """Return the words of a short text, as written and folded; the same cutting as in articles."""
+    if text.isalpha():  # most lines of a lexicon
+        return [text], [fold(text, language)]
     spans = [match.span() for match in _TOKEN.finditer(text)]
     found = [text[start:end] for start, end in spans]
     kept = [word for i, word in enumerate(found) if word not in _HYPHENS or not _is_glued(found, spans, i)]
