@@ -43,6 +43,7 @@ WAITING_VISITS = 2_000  # for their host's turn; the requests under way are limi
 IDLE_S = 30.0
 REVIEW = timedelta(minutes=1)  # how often the budget is shared anew and the feeds are counted
 STORE_PAUSE_S = 5.0
+CHANGES_A_UNIT = 2_000  # feeds: more would keep the store's writer from everybody else, and meet the visits of others
 TOLD = 10  # feeds named in one line of the log
 
 
@@ -117,12 +118,14 @@ class Poller:
         """Bring the store's list of feeds up to the configuration and the overlay."""
         configured = tuple(self._configured())
 
-        def unit(tx: Tx) -> tuple[tuple[Feed, ...], list[FeedRow]]:
+        def unit(tx: Tx) -> tuple[tuple[Feed, ...], list[FeedRow] | None]:
             feeds = sources.listed(configured, tx.overlay.all(sources.ADDED))
             paused = {change.id for change in tx.overlay.all(sources.PAUSED)}
             now = self._clock.now()
             due = {feed.id: schedule.first_poll(now, feeds=len(feeds), chance=self._chance()) for feed in feeds}
-            tx.ingest.sync([sources.as_kept(feed, paused=feed.id in paused) for feed in feeds], due)
+            wanted = [sources.as_kept(feed, paused=feed.id in paused) for feed in feeds]
+            if not tx.ingest.sync(wanted, due, most=CHANGES_A_UNIT):
+                return feeds, None
             tx.ingest.forget_holds(now)
             rows = tx.ingest.list_feeds()
             for row in rows:  # of the files' addresses `sync` knows where they lie
@@ -130,7 +133,10 @@ class Poller:
                     tx.ingest.save(row.id, place)
             return feeds, rows
 
-        feeds, rows = await self._persisted(unit)
+        while True:
+            feeds, rows = await self._persisted(unit)
+            if rows is not None:
+                break
         self._feeds = {feed.id: feed for feed in feeds}
         self._review(rows)
 

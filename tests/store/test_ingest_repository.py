@@ -189,6 +189,21 @@ async def test_what_a_feed_still_lists_is_not_forgotten(store: Store) -> None:
     assert await store.read(lambda tx: tx.ingest.window("a")) == {"2"}
 
 
+async def test_many_changes_of_the_list_come_a_part_at_a_time(store: Store) -> None:
+    await write(store, sync(*(setting(f"old{number}") for number in range(5))))
+    wanted = [setting("old0", paused=True), *(setting(f"new{number}") for number in range(5))]
+
+    def part(tx: Tx) -> bool:
+        return tx.ingest.sync(wanted, {each.id: NOON for each in wanted}, most=4)
+
+    parts = [await store.write(part) for _ in range(3)]
+
+    assert parts == [False, False, True]
+    rows = await store.read(lambda tx: tx.ingest.list_feeds())
+    assert {row.id for row in rows} == {each.id for each in wanted}
+    assert await store.write(part)
+
+
 async def test_only_the_feeds_in_the_given_slots_are_due(store: Store) -> None:
     await write(store, sync(*(replace(setting(name), slot=slot) for slot, name in enumerate("abcd"))))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -249,16 +250,17 @@ class IngestRepository:
 
     # ---------------------------------------------------------------------------------------------------- feeds
 
-    def sync(self, wanted: Sequence[FeedSetting], due: Mapping[str, datetime]) -> None:
+    def sync(self, wanted: Sequence[FeedSetting], due: Mapping[str, datetime], *, most: int | None = None) -> bool:
         """Make the listed feeds exactly *wanted*. A new one is due at `due[id]`; a known one keeps what was found.
 
         A changed URL drops the validators and what was learnt of redirects, and is due at once; the articles stay.
+        With *most* no more feeds are changed than that; False when there are others to be changed yet.
         """
         columns = [feeds.c[name] for name in (*FeedSetting.__slots__, "listed", "moved_to")]
         known = {row.id: row for row in self._conn.execute(select(*columns))}
         names = {setting.id for setting in wanted}
-        for gone in [name for name, row in known.items() if row.listed and name not in names]:
-            self.save(gone, {"listed": False})
+        changes: dict[str, dict[str, Any]] = {}
+        changes |= {name: {"listed": False} for name, row in known.items() if row.listed and name not in names}
         fresh: list[dict[str, Any]] = []
         for setting in wanted:
             values: dict[str, Any] = {name: getattr(setting, name) for name in FeedSetting.__slots__} | {"listed": True}
@@ -270,6 +272,7 @@ class IngestRepository:
             if "url" in changed:
                 changed |= {"next_due": due[setting.id], "etag": None, "last_modified": None, "body_hash": None}
                 changed |= {"moving_to": None, "moving_seen": 0, "moved_to": None, "gone": False, "failures": 0}
+                changed["attempts"] = 0
                 changed["first_ok_at"] = None  # another page, perhaps: what it holds already is no news
             else:
                 if row.moved_to is not None:
@@ -277,8 +280,12 @@ class IngestRepository:
                 if "listed" in changed:
                     changed["next_due"] = due[setting.id]
             if changed:
-                self.save(setting.id, changed)
-        insert_ignore_all(self._conn, feeds, fresh)  # another worker may bring the same ones at the same moment
+                changes[setting.id] = changed
+        for name, changed in islice(changes.items(), most):
+            self._conn.execute(_SAVE_FEED, {"of_id": name, **changed})
+        room = None if most is None else max(0, most - len(changes))
+        insert_ignore_all(self._conn, feeds, fresh[:room])  # another worker may bring the same ones at this moment
+        return most is None or len(changes) + len(fresh) <= most
 
     def save(self, id: str, values: Mapping[str, object]) -> None:  # noqa: A002 — the domain's own word
         """Change columns of one feed, whose visit came to an end; nothing happens when there is none of that id."""
