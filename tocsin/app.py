@@ -65,6 +65,9 @@ READERS: Final[Mapping[str, Sequence[str]]] = {
     ALERTS: (dispatch.ROOM, archiving.GROUP),
     DEAD_LETTERS: (),  # other programs', if anybody's
 }
+# How many waiting records a group takes at once; nobody waits for the archive, and a commit there is dear.
+BATCH: Final = 100
+BATCHES: Final = {detecting.GROUP: 200, archiving.GROUP: 500}
 SILENT_AFTER: Final = timedelta(minutes=3)  # a consumer that makes no turn for so long is stuck, not idle
 RESTART: Final = Backoff(first=timedelta(seconds=0.5), cap=timedelta(minutes=1))
 
@@ -317,6 +320,7 @@ class Service:
             group=group,
             topic=topic,
             work=work,
+            batch=BATCHES.get(group, BATCH),
             beat=partial(self._health.beat, name),
             shared=shared,
             once=self._foundation.repeats and not is_safe,

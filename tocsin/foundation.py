@@ -116,6 +116,7 @@ async def _embedded(settings: Settings, *, clock: Clock) -> AsyncIterator[Founda
         )
     finally:
         await store.close()
+        archive.close()
 
 
 async def _sqlite(path: Path, archive: FileArchive, *, clock: Clock, keep: timedelta) -> SqliteStore:

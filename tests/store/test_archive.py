@@ -42,6 +42,16 @@ def test_keeping_twice_keeps_once(tmp_path: Path) -> None:
     assert len(archive.search("articles.v1", "narva")) == 1
 
 
+def test_a_file_that_was_moved_away_while_it_was_written_is_written_no_more(tmp_path: Path) -> None:
+    archive = FileArchive(tmp_path / "archive", size=10**9)
+    archive.put([kept("before")])
+    (tmp_path / "archive").rename(tmp_path / "elsewhere")
+
+    archive.put([kept("after")])
+
+    assert [row.id for row in archive.latest("articles.v1", limit=9)] == ["after"]
+
+
 def test_search_goes_from_the_newest_month_back(tmp_path: Path) -> None:
     archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("old", at=NOON - 40 * DAY, title="Narva"), kept("new", title="Narva")])
@@ -93,6 +103,7 @@ def test_a_damaged_file_is_put_by_and_the_archive_goes_on(tmp_path: Path, at: in
     archive = FileArchive(tmp_path, size=10**9)
     archive.put([kept("old", at=NOON - 40 * DAY, title="Narva")])
     archive.put([kept(str(n), title="Narva", value=os.urandom(500)) for n in range(50)])
+    archive.close()
     damaged = tmp_path / list(archive.sizes())[-1]
     with damaged.open("r+b") as raw:
         raw.seek(at)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tocsin.consumer import Unit
 from tocsin.errors import RecordUnreadable
 from tocsin.store.archive import Kept
-from tocsin.stream.codec import decode_alert, decode_article, decode_reading
+from tocsin.stream.codec import alert_outline, article_outline, reading_outline
 from tocsin.stream.port import ALERTS, ARTICLES, READINGS
 
 if TYPE_CHECKING:
@@ -20,46 +20,43 @@ if TYPE_CHECKING:
     from tocsin.stream.port import StreamRecord
 
 GROUP: Final = "archive"
+OUTLINES: Final = {ARTICLES: article_outline, READINGS: reading_outline, ALERTS: alert_outline}
 
 
 def archiving(archive: Archive) -> Work:
     """Return the stage's work for any topic: keep first, then let the cursor move, so that a crash only repeats."""
 
     async def work(records: Sequence[StreamRecord]) -> Sequence[Unit]:
-        kept, units = [], list[Unit]()
-        for record in records:
-            try:
-                kept.append(_kept(record))
-                units.append(_nothing_more)
-            except RecordUnreadable as error:
-                units.append(_raising(error))
-        await asyncio.to_thread(archive.put, kept)
-        return units
+        return await asyncio.to_thread(_keep, archive, records)
 
     return work
 
 
+def _keep(archive: Archive, records: Sequence[StreamRecord]) -> Sequence[Unit]:
+    kept, units = [], list[Unit]()
+    for record in records:
+        try:
+            kept.append(_kept(record))
+            units.append(_nothing_more)
+        except RecordUnreadable as error:
+            units.append(_raising(error))
+    archive.put(kept)
+    return units
+
+
 def _kept(record: StreamRecord) -> Kept:
-    if record.topic == ARTICLES:
-        article = decode_article(record.body)
-        text = article.text or article.summary
-        seen_at, url, title = article.seen_at, article.url, article.title
-    elif record.topic == READINGS:
-        mention = decode_reading(record.body).mention
-        seen_at, url, title, text = mention.seen_at, mention.url, "", ""
-    elif record.topic == ALERTS:
-        alert = decode_alert(record.body)
-        seen_at, url, title, text = alert.seen_at, "", alert.headline, ""
-    else:
+    outline = OUTLINES.get(record.topic)
+    if outline is None:
         raise RecordUnreadable(f"topic {record.topic!r} is not archived")
+    told = outline(record.body)
     return Kept(
         kind=record.topic,
         id=record.id,
         key=record.key,
-        seen_at=seen_at,
-        url=url,
-        title=title,
-        text=text,
+        seen_at=told.seen_at,
+        url=told.url,
+        title=told.title,
+        text=told.text or told.summary,
         value=record.body,
     )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
+import weakref
 import zlib
 from contextlib import closing
 from dataclasses import dataclass
@@ -66,6 +68,12 @@ class FileArchive:
     def __init__(self, folder: Path, *, size: int) -> None:
         self._folder = folder
         self.size = size
+        self._writing = _Writing()
+        weakref.finalize(self, self._writing.close)
+
+    def close(self) -> None:
+        """Let go of the file that is being written; it is opened again when there is more to keep."""
+        self._writing.close()
 
     def put(self, kept: Sequence[Kept]) -> None:
         """Keep records; what is there already stays as it is.
@@ -140,6 +148,7 @@ class FileArchive:
             named = _NAME.fullmatch(path.name)
             assert named is not None
             if named["month"] < oldest_kept or sum(self.sizes().values()) > self.size:
+                self._writing.close(path)
                 for part in (path, *path.parent.glob(f"{path.name}-*")):
                     part.unlink(missing_ok=True)
                 dropped.append(path.name)
@@ -153,9 +162,9 @@ class FileArchive:
         while True:
             path = self._part(month)
             try:
-                with closing(_made(path)) as conn:
-                    _insert(conn, records)
+                self._writing.insert(path, records)
             except sqlite3.DatabaseError as error:
+                self._writing.close()
                 if not is_damage(error):
                     full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
                     raise (StoreFull if full else StoreUnavailable)(f"archive {path}: {error}") from error
@@ -172,11 +181,54 @@ class FileArchive:
             return self._folder / f"archive-{month}.001.db"
         named = _NAME.fullmatch(parts[-1].name)
         assert named is not None
-        full = parts[-1].stat().st_size > self.size // PARTS
+        log_file = parts[-1].with_name(f"{parts[-1].name}-wal")  # what is not in the file itself yet
+        written = parts[-1].stat().st_size + (log_file.stat().st_size if log_file.exists() else 0)
+        full = written > self.size // PARTS
         return self._folder / f"archive-{month}.{int(named['part']) + full:03}.db"
 
     def _newest_first(self) -> Iterator[Path]:
         return reversed(files_of(self._folder))
+
+
+class _Writing:
+    """The file written last, kept open: opening one, and closing it again, costs more than what a batch writes.
+
+    A file that somebody else has moved away is let go of.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._conn: sqlite3.Connection | None = None
+        self._path: Path | None = None
+        self._inode = (0, 0)
+
+    def insert(self, path: Path, records: Iterable[Kept]) -> None:
+        """Put *records* into the file at *path*."""
+        with self._lock:
+            if self._conn is None or self._path != path or self._inode != _inode(path):
+                self._close()
+                self._conn, self._path = _made(path), path
+                self._inode = _inode(path)
+            _insert(self._conn, records)
+
+    def close(self, path: Path | None = None) -> None:
+        """Close the file if it is that at *path*, or whichever it is."""
+        with self._lock:
+            if path is None or path == self._path:
+                self._close()
+
+    def _close(self) -> None:
+        conn, self._conn, self._path = self._conn, None, None
+        if conn is not None:
+            conn.close()
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -186,7 +238,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def _made(path: Path) -> sqlite3.Connection:
     """Open the file at *path* to write to it, and make it if need be."""
-    conn = sqlite3.connect(path, timeout=BUSY_S)
+    conn = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
     try:
         conn.execute("PRAGMA journal_mode=WAL")
         conn.execute("PRAGMA synchronous=FULL")  # the cursor moves next, and nobody looks back
