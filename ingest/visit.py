@@ -24,7 +24,7 @@ from tocsin import metrics
 from tocsin.errors import FeedUnreachable
 from tocsin.records import DeadLetter, digest
 from tocsin.store.dead_letters import KEPT_BYTES
-from tocsin.stream.dead_letters import DOCUMENTS, put_aside
+from tocsin.stream.dead_letters import DIED, DOCUMENTS, put_aside
 from tocsin.workers import Done, Failed, Job, Pool
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ENTRIES_A_UNIT = 250  # a document of thousands must not keep the store's writer from everybody else
+STARTS = 3  # a feed whose visit was under way at two deaths is left out at the third start, until it is next due
 OUTCOMES_WATCHED = 200
 OUTCOMES_FOR = timedelta(minutes=2)
 
@@ -56,6 +57,7 @@ class Outcome(StrEnum):
     UNREADABLE = "unreadable"
     PARSER_FAILED = "parser_failed"
     CRASHED = "crashed"
+    DEADLY = "deadly"
     LEFT = "left"
     STORE_UNAVAILABLE = "store_unavailable"
 
@@ -83,6 +85,7 @@ class Visitor:
         self._places = asyncio.Semaphore(polling.at_once)
         self._job = Job(function=take_in, argument=None, key="v1", deadline_s=polling.parse_deadline.total_seconds())
         self._answers: deque[tuple[datetime, str, bool]] = deque(maxlen=OUTCOMES_WATCHED)
+        self._begun: set[str] = set()
 
     async def visit(self, sessions: Sessions, feed: Feed, row: FeedRow, *, permit: Permit) -> Outcome:
         """Ask *feed* once, whose row is *row*, and commit what comes of it, both as *permit* allows.
@@ -92,6 +95,8 @@ class Visitor:
             StoreUnavailable: nothing of it is committed, or only whole articles; the feed stays due.
         """
         store = permit.store
+        if await self._is_deadly(store, feed, row):
+            return Outcome.DEADLY
         url = row.moved_to or row.url
         host = host_of(url)
         try:
@@ -119,6 +124,29 @@ class Visitor:
             await _save(store, row, self._without_news(feed, row, got.max_age))
             return Outcome.NOT_MODIFIED
         return await self._read(store, feed, row, got)
+
+    async def _is_deadly(self, store: Store, feed: Feed, row: FeedRow) -> bool:
+        """Note the first visit since our start; say whether earlier processes died of just that, and set it aside."""
+        if row.id in self._begun:
+            return False
+        starts = await store.write(lambda tx: tx.ingest.begin_visit(row.id))
+        self._begun.add(row.id)
+        if starts < STARTS:
+            return False
+        reason = f"{DIED} {STARTS - 1} times while this feed was visited"
+        letter = DeadLetter(
+            id=digest("dead letter", "ingest", feed.id, "deadly"),
+            stage="ingest",
+            topic=DOCUMENTS,
+            record_id=feed.id,
+            key=feed.id,
+            reason=f"{reason} ({row.moved_to or row.url})",
+            value=b"",
+            at=self._clock.now(),
+        )
+        note = partial(health.failed, retry_after=schedule.BACKOFF_CAP)
+        await self._fail(store, feed, row, note, reason=reason, letter=letter)
+        return True
 
     async def give_up(
         self, store: Store, feed: Feed, row: FeedRow, reason: str, *, letter: DeadLetter | None = None

@@ -3,8 +3,8 @@
     python -m tests.faults.launcher PLAN run --config … --data …
 
 PLAN is JSON. `{"die": POINT, "at": N}` ends the process by SIGKILL at the N-th time that it passes POINT (see
-`POINTS`), `{"stop": POINT, "at": N}` stops it there by SIGSTOP. `{"clock": FILE}` adds the seconds that stand in FILE
-to every reading of the wall clock, and only to that.
+`POINTS`), `{"deadly": WORD}` whenever it fetches a document that holds WORD. `{"clock": FILE}` adds the seconds that
+stand in FILE to every reading of the wall clock, and only to that.
 """
 
 from __future__ import annotations
@@ -129,6 +129,21 @@ def _wrap_async(owner: type, name: str, death: _Death, *, before: str, after: st
     setattr(owner, name, outer)
 
 
+def _die_of(word: bytes) -> None:
+    from ingest import visit
+
+    inner: Callable[..., Awaitable[Any]] = vars(visit)["fetch"]
+
+    @wraps(inner)
+    async def fetch(*arguments: Any, **named: Any) -> Any:
+        got = await inner(*arguments, **named)
+        if word in getattr(got, "body", b""):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return got
+
+    vars(visit)["fetch"] = fetch
+
+
 def _bend_clock(file: Path) -> None:
     from tocsin import clock
 
@@ -152,6 +167,8 @@ def main(arguments: Sequence[str]) -> None:
             _die(death)
             if plan[what] in CLUSTER_POINTS:
                 _die_in_a_cluster(death)
+    if "deadly" in plan:
+        _die_of(plan["deadly"].encode())
     if "clock" in plan:
         _bend_clock(Path(plan["clock"]))
     from tocsin.cli import main as tocsin

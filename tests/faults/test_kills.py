@@ -35,6 +35,7 @@ CALM_S: Final = 200.0  # until what was blamed for our kills has been taken up o
 FIRST_BATCH_LIMIT_S: Final = 30.0
 KILLS: Final = int(os.environ.get("CHAOS_KILLS", "200"))
 ARTICLES_A_KILL: Final = 100
+MINUTES: Final = float(os.environ.get("CHAOS_MINUTES", "50"))  # after which no more kills are begun
 # How long a process may run before it is killed from outside should it not come to the point that was planned.
 PATIENCE_S: Final = 3.0
 
@@ -115,9 +116,12 @@ async def first_batch(scene: Scene, since: float, position: int) -> float:
     return time.perf_counter() - since
 
 
-async def killing(scene: Scene, *, kills: int, each: int) -> None:
-    """Publish *each* articles and kill, *kills* times."""
-    for _ in range(kills):
+async def killing(scene: Scene, *, kills: int, each: int) -> int:
+    """Publish *each* articles and kill, *kills* times, or until `MINUTES` are over; return how often."""
+    end = time.monotonic() + MINUTES * 60
+    for done in range(kills):
+        if time.monotonic() > end:
+            return done
         plan = a_death(scene.chance)
         scene.service.launched_by = ("-m", "tests.faults.launcher", json.dumps(plan or {}))
         position = scene.ledger.position(DETECTORS, ARTICLES)
@@ -130,6 +134,7 @@ async def killing(scene: Scene, *, kills: int, each: int) -> None:
         if plan is None or not await scene.service.ended(PATIENCE_S):
             await asyncio.sleep(scene.chance.uniform(0.0, 0.8))
             await scene.service.kill()
+    return kills
 
 
 async def until_done(scene: Scene) -> None:
@@ -209,7 +214,7 @@ async def story(folder: Path, *, kills: int, articles: int) -> Sequence[float]:
                 await asyncio.sleep(0.1)
         await acted.service.kill()
 
-        await killing(acted, kills=kills, each=articles // kills)
+        kills = await killing(acted, kills=kills, each=articles // kills)
         await until_done(acted)
 
         assert await acted.service.stop() == 0

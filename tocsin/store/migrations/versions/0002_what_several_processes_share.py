@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("host"),
     )
     op.add_column("feeds", sa.Column("slot", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("feeds", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
     op.create_table(
         "leases",
         sa.Column("name", Text, nullable=False),
@@ -102,6 +103,7 @@ def downgrade() -> None:
     op.drop_index("stream_consumed_at", table_name="stream_consumed")
     op.drop_table("stream_consumed")
     op.drop_table("leases")
+    op.drop_column("feeds", "attempts")
     op.drop_column("feeds", "slot")
     op.drop_table("ingest_holds")
     if op.get_bind().dialect.name == "postgresql":
