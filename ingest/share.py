@@ -212,7 +212,8 @@ class Share:
         renewed = tx.leases.renew(kept, lasting=self._lasting)
         joined = member if me in renewed else None
         if joined is None:
-            joined = tx.leases.acquire([me], holder=self.holder, lasting=self._lasting)[me].epoch
+            mine = tx.leases.acquire([me], holder=self.holder, lasting=self._lasting).get(me)
+            joined = None if mine is None else mine.epoch
             tx.wake(wake_of(KIND))  # whoever has slots that are now ours looks at once
         rows = tx.leases.under(f"{KIND}/")
         members = frozenset(

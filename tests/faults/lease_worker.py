@@ -19,7 +19,7 @@ from tocsin.store.port import Store
 from tocsin.store.postgresql import PostgresqlStore
 from tocsin.store.tx import Tx
 
-EVERY_S = 0.05
+EVERY_S = 0.002  # so that a pause often finds it in the middle of a transaction
 
 
 def say(*words: object) -> None:
