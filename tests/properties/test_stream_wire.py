@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given, strategies as st
 
 from tocsin.stream.port import ALERTS, ARTICLES, DEAD_LETTERS, READINGS
@@ -16,7 +17,7 @@ RFC_3986 = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
 topics = st.sampled_from([ARTICLES, READINGS, ALERTS, DEAD_LETTERS]) | st.from_regex(r"[a-z]+\.v[1-9]", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8"))
-ids = texts.filter(bool)
+ids = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=255)
 zones = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(timezone)
 instants = st.datetimes(datetime(1000, 1, 3), datetime(9999, 12, 29), timezones=zones)  # noqa: DTZ001 - the strategy gives them zones
 
@@ -76,6 +77,11 @@ def test_a_message_that_is_not_ours_has_no_id() -> None:
     assert record_id([("traceparent", b"00"), ("ce_id", None)]) is None
     assert record_id([("ce_id", b"")]) is None
     assert record_id([("ce_id", b"\xff")]) is None
+
+
+@pytest.mark.parametrize("name", [b"a\x00b", b"a\nb", b"\x1b[2J", b"a" * 256, "\u202e".encode()])
+def test_an_id_that_no_table_takes_as_a_key_is_none_of_ours(name: bytes) -> None:
+    assert record_id([("ce_id", name)]) is None
 
 
 def test_of_several_ids_the_last_counts() -> None:

@@ -21,7 +21,7 @@ from tocsin.store.replays import replays
 from tocsin.stream.codec import decode_dead_letter
 from tocsin.stream.dead_letters import letter_of, put_aside, put_back
 from tocsin.stream.embedded import EmbeddedStream
-from tocsin.stream.port import ARTICLES, DEAD_LETTERS, READINGS, StreamRecord
+from tocsin.stream.port import ARTICLES, DEAD_LETTERS, READINGS, RECORD_LIMIT_BYTES, StreamRecord
 from tocsin.testing import MINUTE, NOON, FakeClock
 
 if TYPE_CHECKING:
@@ -329,6 +329,17 @@ async def test_of_a_value_that_is_too_long_the_beginning_is_kept_and_the_topic_i
     assert (len(kept.value), kept.size) == (1_000_000, 2_000_000)
     assert len(row.value or b"") < 100_000
     assert decode_dead_letter(row.value or b"").size == 2_000_000
+
+
+async def test_names_that_a_stranger_made_long_keep_no_record_off_the_topic(store: Store) -> None:
+    record = StreamRecord(
+        topic=ARTICLES, partition=0, offset=1, key="k" * 900_000, id="i" * 900_000, value=b"x" * 500_000
+    )
+
+    await store.write(lambda tx: put_aside(tx, letter_of(record, stage="g", reason="r" * 9_000, at=NOON)))
+
+    (row,) = await store.read(lambda tx: tx.topics.fetch(DEAD_LETTERS, start=0, most=10))
+    assert len(row.value or b"") < RECORD_LIMIT_BYTES
 
 
 async def test_what_fails_again_replaces_what_was_set_aside_meanwhile(store: Store) -> None:

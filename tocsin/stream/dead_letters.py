@@ -30,6 +30,7 @@ DIED: Final = "the process died"  # how the reason begins when no error was seen
 
 REASON_CHARACTERS: Final = 2_000
 TRACEBACK_CHARACTERS: Final = 8_000
+NAME_CHARACTERS: Final = 2_000
 TOLD_BYTES: Final = 500_000  # of a value on the topic, where it is a third longer and must leave room for the rest
 
 
@@ -89,6 +90,7 @@ def _tell(tx: Tx, letter: DeadLetter) -> None:
     if letter.topic == DEAD_LETTERS:
         return  # a reader of that very topic cannot read it: to tell it there would never end
     told = letter if len(letter.value) <= TOLD_BYTES else replace(letter, value=b"")
+    told = replace(told, key=letter.key[:NAME_CHARACTERS], record_id=letter.record_id[:NAME_CHARACTERS])
     name = digest("told dead letter", letter.id, str(letter.times), letter.at.isoformat())
     tx.emit(DEAD_LETTERS, key=letter.id, record_id=name, value=encode(told))
 

@@ -23,6 +23,7 @@ TYPE: Final = "ce_type"
 TIME: Final = "ce_time"
 SUBJECT: Final = "ce_subject"
 CONTENT_TYPE: Final = "content-type"
+ID_CHARACTERS: Final = 255  # ours have 32
 
 # Which room says it, and what it says. Source and id together are unique, and so are topic and id.
 SOURCES: Final = {
@@ -55,15 +56,19 @@ def headers(topic: str, record_id: str, at: datetime, key: str) -> list[tuple[st
 
 
 def record_id(headers: Iterable[tuple[str, bytes | None]] | None) -> str | None:
-    """Return the record's id, None for a message that tells none: it was not made by us."""
+    """Return the record's id, None for a message that tells none that could be ours.
+
+    What a stranger made up may be of any length and hold what no database takes; the id is the key of several tables.
+    """
     found: bytes | None = None
     for name, value in headers or ():
         if name == ID:
             found = value  # the last counts, as with Kafka's own `lastHeader`
     try:
-        return (found or b"").decode() or None
+        name = (found or b"").decode()
     except UnicodeDecodeError:
         return None
+    return name if 0 < len(name) <= ID_CHARACTERS and name.isprintable() else None
 
 
 def _fixed(topic: str) -> tuple[tuple[str, bytes], ...]:
