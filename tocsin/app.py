@@ -192,7 +192,8 @@ class Service:
 
     def _detectors(self) -> Sequence[Stage]:
         work = detecting.detecting(self._pool, lambda: self.settings.detectors)
-        return (Stage(name="detectors", run=self._detect), self._replaying(detecting.GROUP, work, alone=None))
+        stage = Stage(name="detectors", run=self._detect, silent_after=SILENT_AFTER)
+        return (stage, self._replaying(detecting.GROUP, work, alone=None))
 
     def _incidents(self) -> Sequence[Stage]:
         room = incidents_stage.GROUP
@@ -265,7 +266,8 @@ class Service:
 
     async def _detect(self) -> None:
         await self._warm()
-        work = detecting.detecting(self._pool, lambda: self.settings.detectors)
+        beat = partial(self._health.beat, "detectors")
+        work = detecting.detecting(self._pool, lambda: self.settings.detectors, beat=beat)
         await self._consume("detectors", detecting.GROUP, ARTICLES, work, self._store, shared=True)
 
     async def _warm(self) -> None:

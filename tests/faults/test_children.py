@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -204,3 +205,13 @@ async def test_no_child_outlives_a_killed_parent() -> None:
 
     assert alive_before == [True] * 3
     assert took_s < 1.0
+
+
+async def test_a_flood_of_records_that_hang_is_heard_of_at_each_one(pool: Pool) -> None:
+    beats: list[float] = []
+
+    answers = await pool.map(misbehave(0.2), ["loop"] * 6, beat=lambda: beats.append(time.perf_counter()))
+
+    assert all(isinstance(answer, Failed) for answer in answers)
+    assert len(beats) == 6
+    assert max(later - earlier for earlier, later in pairwise(beats)) < 5.0

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
-
 from typing_extensions import override
 
 from tocsin.errors import Fenced

@@ -74,11 +74,14 @@ def detecting_job(config: DetectorsConfig) -> DetectingJob:
     return Job(function=read_record, prepare=prepare, argument=config, key=config.version, deadline_s=DEADLINE_S)
 
 
-def detecting(pool: Pool, config: Callable[[], DetectorsConfig]) -> Work:
-    """Return the stage's work; *config* is asked for each batch, so a reload takes effect between two."""
+def detecting(pool: Pool, config: Callable[[], DetectorsConfig], *, beat: Callable[[], None] | None = None) -> Work:
+    """Return the stage's work; *config* is asked for each batch, so a reload takes effect between two.
+
+    *beat* is called at each article: a hundred that hang, one after the other, take minutes and are no silence.
+    """
 
     async def work(records: Sequence[StreamRecord]) -> Sequence[Unit]:
-        outcomes = await pool.map(detecting_job(config()), [record.body for record in records])
+        outcomes = await pool.map(detecting_job(config()), [record.body for record in records], beat=beat)
         return [partial(_put, outcome=outcome) for outcome in outcomes]
 
     return work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ class Order:
     suspects: deque[tuple[int, FailureKind]] = field(default_factory=deque)
     answers: dict[int, Done[Any] | Failed] = field(default_factory=dict)
     preparations_failed: int = 0
+    beat: Callable[[], None] | None = None
 
     @property
     def has_work(self) -> bool:
@@ -52,6 +53,8 @@ class Order:
     def settle(self, index: int, answer: Done[Any] | Failed) -> None:
         """Note one record's answer; the last one wakes the caller."""
         self.answers[index] = answer
+        if self.beat is not None:
+            self.beat()
         if len(self.answers) == len(self.items) and not self.done.done():
             self.done.set_result(None)
 

@@ -17,7 +17,7 @@ from tocsin.workers.order import Order, Piece
 from tocsin.workers.process import CONTEXT, LARGE_BYTES, OURS, Child, ChildGone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from tocsin.workers.child import Reply
@@ -82,8 +82,10 @@ class Pool:
         # Not told of the caller's error: it would come back wrapped into a group, and nobody would know it.
         await self._tasks.__aexit__(None, None, None)
 
-    async def map(self, job: Job[A, C, T, R], items: Sequence[T]) -> list[Done[R] | Failed]:
-        """Run *job* on each of *items* and return the answers in the same order.
+    async def map(
+        self, job: Job[A, C, T, R], items: Sequence[T], *, beat: Callable[[], None] | None = None
+    ) -> list[Done[R] | Failed]:
+        """Run *job* on each of *items* and return the answers in the same order; call *beat* at each answer.
 
         A record never raises here, whatever it does. There is no queue of our own: callers wait.
 
@@ -95,7 +97,7 @@ class Pool:
             raise RuntimeError("the worker pool is closed")
         if not items:
             return []
-        order = Order(job, items, asyncio.get_running_loop().create_future(), deque([(0, len(items))]))
+        order = Order(job, items, asyncio.get_running_loop().create_future(), deque([(0, len(items))]), beat=beat)
         self._open.add(order)
         self._offer(order)
         try:
