@@ -22,7 +22,7 @@ from tocsin.stream.codec import decode_dead_letter
 from tocsin.stream.dead_letters import letter_of, put_aside, put_back
 from tocsin.stream.embedded import EmbeddedStream
 from tocsin.stream.port import ARTICLES, DEAD_LETTERS, READINGS, RECORD_LIMIT_BYTES, StreamRecord
-from tocsin.testing import MINUTE, NOON, FakeClock
+from tocsin.testing import MINUTE, NOON, FakeClock, a_cluster_store
 
 if TYPE_CHECKING:
     from tocsin.store.tx import Tx
@@ -218,6 +218,17 @@ async def test_several_workers_share_replays_and_each_is_done_once(store: Store)
 
     assert sorted(done) == names
     assert sorted(await put(store)) == names
+
+
+async def test_workers_of_several_processes_share_replays_and_each_is_put_out_once(cluster: str) -> None:
+    names = [f"{number:02}" for number in range(60)]
+    async with a_cluster_store(cluster) as store, a_cluster_store(cluster) as other:
+        async with replaying(store, shared=True), replaying(other, shared=True):
+            await give_back(store, *(a_letter(name) for name in names))
+            await until(lambda: _none_waits(store))
+
+        assert sorted(await put(store)) == names
+        assert await letters(store) == []
 
 
 async def test_what_another_worker_has_begun_is_left_to_it_until_it_must_be_dead(store: Store) -> None:
