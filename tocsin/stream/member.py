@@ -103,7 +103,7 @@ class KafkaReader:
         self._generations: Counter[int] = Counter()
 
         self._moved: dict[int, float] = {}
-        self._next_look = 0.0
+        self._looked_at = 0.0
         self._suspects: dict[int, int] = {}
         self._patience_s = STALL_S
         self._rebuilt_at = 0.0
@@ -343,9 +343,9 @@ class KafkaReader:
     async def _watch(self, *, idle: bool) -> None:
         """See by another way whether records wait that this consumer does not bring."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now - self._looked_at < (LOOK_S if idle else LOOK_IN_FLOW_S):
             return
-        self._next_look = now + (LOOK_S if idle else LOOK_IN_FLOW_S)
+        self._looked_at = now
         stall_s = self._patience_s if idle else STUCK_S
         quiet = [one for one in self._positions if now - self._moved.get(one, now) >= stall_s]
         waits_for_group = self._given is None and now - self._given_since >= self._lost_after_s()
@@ -385,7 +385,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         self._reader = reader
 
     @override
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002  aiokafka calls it so
         """Hear that a rebalance begins."""
         self._reader.taken_away()
 
