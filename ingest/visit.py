@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -21,7 +21,7 @@ from ingest.intake import Intake, Request, Unreadable, take_in
 from ingest.parse import Document
 from ingest.schedule import Bounds
 from tocsin import metrics
-from tocsin.errors import FeedUnreachable
+from tocsin.errors import FeedUnreachable, Fenced, StoreUnavailable
 from tocsin.records import DeadLetter, digest
 from tocsin.store.dead_letters import KEPT_BYTES
 from tocsin.stream.dead_letters import DIED, DOCUMENTS, put_aside
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ENTRIES_A_UNIT = 250  # a document of thousands must not keep the store's writer from everybody else
+ACCEPTED_AT_ONCE = 32  # documents: those that wait here would else wait before what others have to write
 STARTS = 3  # a feed whose visit was under way at two deaths is left out at the third start, until it is next due
 OUTCOMES_WATCHED = 200
 OUTCOMES_FOR = timedelta(minutes=2)
@@ -86,6 +87,8 @@ class Visitor:
         self._job = Job(function=take_in, argument=None, key="v1", deadline_s=polling.parse_deadline.total_seconds())
         self._answers: deque[tuple[datetime, str, bool]] = deque(maxlen=OUTCOMES_WATCHED)
         self._begun: set[str] = set()
+        self._noted: set[str] = set()
+        self._hands = asyncio.Semaphore(ACCEPTED_AT_ONCE)
 
     async def visit(self, sessions: Sessions, feed: Feed, row: FeedRow, *, permit: Permit) -> Outcome:
         """Ask *feed* once, whose row is *row*, and commit what comes of it, both as *permit* allows.
@@ -94,9 +97,16 @@ class Visitor:
             Fenced: another worker is to ask it, or has done so; what we had in hand is undone.
             StoreUnavailable: nothing of it is committed, or only whole articles; the feed stays due.
         """
+        try:
+            outcome = await self._visited(sessions, feed, row, permit)
+        except (asyncio.CancelledError, Fenced):  # nobody died of it
+            await self._withdraw(permit.store, row)
+            raise
+        self._noted.discard(row.id)
+        return outcome
+
+    async def _visited(self, sessions: Sessions, feed: Feed, row: FeedRow, permit: Permit) -> Outcome:
         store = permit.store
-        if await self._is_deadly(store, feed, row):
-            return Outcome.DEADLY
         url = row.moved_to or row.url
         host = host_of(url)
         try:
@@ -104,6 +114,8 @@ class Visitor:
                 async with permit.waiting():
                     await held.enter_async_context(self.hosts.turn(host))
                     await held.enter_async_context(self._places)
+                if await self._is_deadly(store, feed, row):
+                    return Outcome.DEADLY
                 got = await fetch(
                     sessions,
                     feed,
@@ -129,8 +141,9 @@ class Visitor:
         """Note the first visit since our start; say whether earlier processes died of just that, and set it aside."""
         if row.id in self._begun:
             return False
-        starts = await store.write(lambda tx: tx.ingest.begin_visit(row.id))
         self._begun.add(row.id)
+        self._noted.add(row.id)
+        starts = await store.write(lambda tx: tx.ingest.begin_visit(row.id))
         if starts < STARTS:
             return False
         reason = f"{DIED} {STARTS - 1} times while this feed was visited"
@@ -147,6 +160,14 @@ class Visitor:
         note = partial(health.failed, retry_after=schedule.BACKOFF_CAP)
         await self._fail(store, feed, row, note, reason=reason, letter=letter)
         return True
+
+    async def _withdraw(self, store: Store, row: FeedRow) -> None:
+        """Take back the note of a first visit that was called off."""
+        if row.id in self._noted:
+            self._noted.discard(row.id)
+            self._begun.discard(row.id)
+            with suppress(Fenced, StoreUnavailable):
+                await store.write(lambda tx: tx.ingest.withdraw_visit(row.id))
 
     async def give_up(
         self, store: Store, feed: Feed, row: FeedRow, reason: str, *, letter: DeadLetter | None = None
@@ -173,7 +194,8 @@ class Visitor:
         if isinstance(answer.value, Unreadable):
             await self.give_up(store, feed, row, f"no feed: {answer.value.reason}")
             return Outcome.UNREADABLE
-        return await self._accept(store, feed, row, got, answer.value, body_hash=body_hash)
+        async with self._hands:
+            return await self._accept(store, feed, row, got, answer.value, body_hash=body_hash)
 
     async def _accept(
         self, store: Store, feed: Feed, row: FeedRow, got: Fetched, intake: Intake, *, body_hash: str

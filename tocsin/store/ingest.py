@@ -349,6 +349,11 @@ class IngestRepository:
         self._conn.execute(update(feeds).where(mine).values(attempts=feeds.c.attempts + 1))
         return self._conn.execute(select(feeds.c.attempts).where(mine)).scalar() or 0
 
+    def withdraw_visit(self, feed: str) -> None:
+        """Take back one note that a feed is about to be visited."""
+        mine = (feeds.c.id == feed, feeds.c.attempts > 0)
+        self._conn.execute(update(feeds).where(*mine).values(attempts=feeds.c.attempts - 1))
+
     def window(self, feed: str) -> frozenset[str] | None:
         """Return the ids of the articles that the feed's last document held; None when what was kept is damaged."""
         try:

@@ -128,6 +128,28 @@ async def test_what_a_visit_brings_after_its_slot_was_taken_is_not_accepted(
         assert (await row_of(store)).polled_at is None
 
 
+async def test_a_visit_that_is_called_off_is_held_against_nobody(
+    site: Any, store: SqliteStore, polling: PollingSettings, a_feed: MakeFeed
+) -> None:
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    feed = a_feed(site.at("/f", never), timeout=timedelta(minutes=1))
+
+    for _ in range(4):
+        asked = len(site.asked)
+        async with a_worker(store, polling, feed):
+
+            async def is_asked(asked: int = asked) -> bool:
+                return len(site.asked) > asked
+
+            await until(is_asked)
+
+    assert await store.write(lambda tx: tx.ingest.begin_visit("wire")) == 1
+    assert await store.read(lambda tx: tx.dead_letters.count()) == 0
+
+
 async def test_two_workers_poll_what_one_would(
     site: Any, store: SqliteStore, polling: PollingSettings, a_feed: MakeFeed
 ) -> None:
