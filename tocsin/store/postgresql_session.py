@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 from psycopg import conninfo
 from psycopg.dbapi20 import Binary, BinaryBinaryDumper
+from psycopg.pq import TransactionStatus
 from psycopg.types.string import StrBinaryDumper, StrDumper, StrDumperUnknown
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +30,8 @@ PATIENCE_S: Final = 5.0  # beyond what the server itself allows a statement: the
 WAIT_TICK_S: Final = 0.1  # psycopg's own
 _KEEPALIVES: Final = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _UNACKNOWLEDGED_MS: Final = 10_000  # bytes that the other machine's kernel did not confirm
+
+ERRORS: Final = (psycopg.Error, DBAPIError)
 
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
 _CONFLICT: Final = ("40001", "40P01", "55P03")
@@ -75,6 +78,11 @@ class Session(psycopg.Connection[Any]):
     def is_lost(self) -> bool:
         """Whether nothing more can be said over it."""
         return self.closed or self.broken
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether a statement of this transaction failed, so that nothing of it can be committed."""
+        return self.info.transaction_status == TransactionStatus.INERROR
 
 
 def storable(text: str) -> bytes:
@@ -188,11 +196,22 @@ def sqlstate(error: BaseException) -> str:
     return (cause.sqlstate or "") if isinstance(cause, psycopg.Error) else ""
 
 
+def words(error: BaseException) -> str:
+    """Return in one line what the database says; what was asked of it is left out."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(cause).split()) or type(cause).__name__
+
+
 def is_loss(error: BaseException) -> bool:
     """Whether *error* means that the connection is gone, or that the server no longer answers on it."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = sqlstate(error)
     return code.startswith(_LOST) or (not code and isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError))
+
+
+def lost() -> Exception:
+    """Return the error of a connection that is gone, where nothing raised it."""
+    return psycopg.OperationalError("the connection was lost")
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -206,7 +225,7 @@ def translated(error: Exception, *, at: str) -> Exception:
     if not isinstance(cause, psycopg.Error):
         return error
     code = sqlstate(error)
-    said = f"{at}: {str(cause).strip() or type(cause).__name__}"
+    said = f"{at}: {words(error)}"
     if code == _DISK_FULL:
         return StoreFull(said)
     if code in _DAMAGED:

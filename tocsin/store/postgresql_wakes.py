@@ -18,7 +18,7 @@ import structlog
 from psycopg import sql
 
 from tocsin.errors import StoreDamaged
-from tocsin.store.postgresql_session import Session, storable, translated
+from tocsin.store.postgresql_session import Session, storable, words
 
 if TYPE_CHECKING:
     import asyncio
@@ -98,7 +98,7 @@ class Listener:
                     self._listen(session)
             except (psycopg.Error, StoreDamaged) as error:
                 if not quiet and not self._closing.is_set():
-                    log.warning("store not listened to", reason=str(translated(error, at="wakes")))
+                    log.warning("store not listened to", reason=words(error))
                 quiet = True
                 self._closing.wait(RECONNECT_S)
 
