@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -42,6 +42,7 @@ log = structlog.get_logger()
 ENTRIES_A_UNIT = 250  # a document of thousands must not keep the store's writer from everybody else
 ACCEPTED_AT_ONCE = 32  # documents: those that wait here would else wait before what others have to write
 STARTS = 3  # a feed whose visit was under way at two deaths is left out at the third start, until it is next due
+SET_ASIDE = timedelta(minutes=5)
 OUTCOMES_WATCHED = 200
 OUTCOMES_FOR = timedelta(minutes=2)
 
@@ -88,6 +89,7 @@ class Visitor:
         self._answers: deque[tuple[datetime, str, bool]] = deque(maxlen=OUTCOMES_WATCHED)
         self._begun: set[str] = set()
         self._noted: set[str] = set()
+        self._singly = asyncio.Lock()
         self._hands = asyncio.Semaphore(ACCEPTED_AT_ONCE)
 
     async def visit(self, sessions: Sessions, feed: Feed, row: FeedRow, *, permit: Permit) -> Outcome:
@@ -98,7 +100,8 @@ class Visitor:
             StoreUnavailable: nothing of it is committed, or only whole articles; the feed stays due.
         """
         try:
-            outcome = await self._visited(sessions, feed, row, permit)
+            async with self._singly if row.attempts and row.id not in self._begun else nullcontext():
+                outcome = await self._visited(sessions, feed, row, permit)
         except (asyncio.CancelledError, Fenced):  # nobody died of it
             await self._withdraw(permit.store, row)
             raise
@@ -138,7 +141,11 @@ class Visitor:
         return await self._read(store, feed, row, got)
 
     async def _is_deadly(self, store: Store, feed: Feed, row: FeedRow) -> bool:
-        """Note the first visit since our start; say whether earlier processes died of just that, and set it aside."""
+        """Note the first visit since our start; say whether earlier processes died of just that, and set it aside.
+
+        Whoever was visited when a process died is visited singly by the next, so that only one can be blamed for the
+        second death. Set aside, a feed is left alone for a while, and one death more is enough to do so again.
+        """
         if row.id in self._begun:
             return False
         self._begun.add(row.id)
@@ -157,8 +164,8 @@ class Visitor:
             value=b"",
             at=self._clock.now(),
         )
-        note = partial(health.failed, retry_after=schedule.BACKOFF_CAP)
-        await self._fail(store, feed, row, note, reason=reason, letter=letter)
+        self._begun.discard(row.id)
+        await self._fail(store, feed, row, _set_aside, reason=reason, letter=letter)
         return True
 
     async def _withdraw(self, store: Store, row: FeedRow) -> None:
@@ -311,6 +318,12 @@ class Visitor:
             size=len(got.body),
             at=self._clock.now(),
         )
+
+
+def _set_aside(feed: Feed, row: FeedRow, bounds: Bounds, **told: Any) -> health.Values:  # noqa: ANN401  handed on
+    """Return what is kept of a feed whose visit was deadly: it is left alone for ever longer."""
+    pause = min(schedule.BACKOFF_CAP, SET_ASIDE * 2.0 ** min(row.failures, 10))
+    return {**health.failed(feed, row, bounds, **told, retry_after=pause), "attempts": STARTS - 2}
 
 
 async def _save(store: Store, row: FeedRow, values: health.Values) -> None:

@@ -32,6 +32,7 @@ async def rings(acted: Scene) -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.chaos
 @pytest.mark.timeout(240)
 async def test_nothing_is_lost_doubled_late_or_stuck_when_the_clock_is_set_by_an_hour(tmp_path: Path) -> None:
     wrong_by = tmp_path / "wrong_by"

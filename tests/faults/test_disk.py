@@ -117,6 +117,7 @@ async def test_a_full_disk_is_told_and_everything_comes_when_there_is_room_again
             await check(acted, kills=0, scratch=tmp_path / "anew")
 
 
+@pytest.mark.chaos
 async def test_a_disk_that_turned_read_only_is_told_and_nothing_accepted_is_lost(tmp_path: Path) -> None:
     image = tmp_path / "disk.img"
     with image.open("wb") as file:
@@ -166,6 +167,7 @@ async def test_a_read_only_disk_at_the_start_is_named_and_the_process_ends(tmp_p
             assert "Read-only file system" in last
 
 
+@pytest.mark.chaos
 async def test_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=48m", "tmpfs") as disk:
         async with scene(disk / "house", Random(10)) as acted:

@@ -95,6 +95,7 @@ async def test_every_poison_has_one_dead_letter_a_stage_and_the_flow_goes_on(tmp
         assert await acted.service.stop() == 0
 
 
+@pytest.mark.chaos
 async def test_a_document_that_kills_the_process_is_left_out_at_the_third_start(tmp_path: Path) -> None:
     async with scene(tmp_path / "house", Random(22)) as acted:
         acted.service.launched_by = ("-m", "tests.faults.launcher", json.dumps({"deadly": "DEADLY"}))

@@ -184,6 +184,7 @@ class FeedRow:
     moving_to: str | None
     moving_seen: int
     moved_to: str | None
+    attempts: int = 0
 
     @property
     def state(self) -> str:
