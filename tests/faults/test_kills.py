@@ -29,7 +29,7 @@ from tocsin.stream.port import ALERTS, ARTICLES, READINGS
 HERE: Final = Path(__file__).resolve().parents[2]
 EVERY: Final = "1s"
 FEEDS: Final = 40
-WINDOW: Final = 120
+WINDOW: Final = 250  # a feed that is blamed rests for minutes; what slides out meanwhile nobody can fetch
 SETTLE_S: Final = 120.0
 CALM_S: Final = 400.0  # until what was blamed for our kills, a record or a feed, has been taken up once more
 LETTERS: Final = "SELECT topic, reason FROM dead_letters WHERE topic <> 'documents'"  # a feed is only read later
