@@ -31,6 +31,7 @@ from tocsin.errors import StoreUnavailable, StreamUnavailable
 from tocsin.stream import wire
 from tocsin.stream.brokers import let_go
 from tocsin.stream.port import StreamRecord
+from tocsin.stream.standstill import Standstill
 from tocsin.stream.topics import MESSAGE_LIMIT_BYTES, partitions
 
 if TYPE_CHECKING:
@@ -48,12 +49,8 @@ log = structlog.get_logger()
 
 TURN_S: Final = 1.0  # longest wait inside aiokafka before we look whether all is well
 RETRY_S: Final = 0.5
-STALL_S: Final = 2.0  # records wait and none came: then somebody is stuck
-STUCK_S: Final = 60.0  # the same for one partition while others flow; with much behind, each has to wait its turn
-LOOK_S: Final = 1.0
-LOOK_IN_FLOW_S: Final = 10.0
+SETTLE_S: Final = 0.02
 LOST_S: Final = 3.0  # beyond the session time-out: a group that gives us nothing for so long has forgotten us
-PATIENCE_CAP_S: Final = 300.0  # between two rebuilds that did not help
 FENCED_TWICE_S: Final = 10.0
 CORRUPT_READS: Final = 3  # then it is not the network that flips bytes
 
@@ -102,11 +99,8 @@ class KafkaReader:
         self._cursors: dict[int, int] = {}
         self._generations: Counter[int] = Counter()
 
-        self._moved: dict[int, float] = {}
-        self._looked_at = 0.0
-        self._suspects: dict[int, int] = {}
-        self._patience_s = STALL_S
-        self._rebuilt_at = 0.0
+        self._standstill = Standstill()
+        self._idle = True
         self._fenced_at = float("-inf")
         self._corrupt: Counter[tuple[int, int]] = Counter()
 
@@ -152,6 +146,7 @@ class KafkaReader:
     # ------------------------------------------------------------------------------------------ one turn of it
 
     async def _turn(self, most: int, wait_s: float) -> Sequence[StreamRecord]:
+        await self._watch()  # first: what was fetched must not wait for an answer, nor be lost with a cancellation
         if self._consumer is None and not await self._connect(wait_s):
             return ()
         try:
@@ -164,13 +159,15 @@ class KafkaReader:
             await self._rebuild(f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_S)
         else:
-            await self._watch(idle=not records)
+            self._idle = not records
             return records
         return ()
 
     async def _brought(self, most: int, wait_s: float) -> Sequence[StreamRecord]:
         try:
             await self._settle()
+            if self._unsettled:
+                await asyncio.sleep(SETTLE_S)
             async with asyncio.timeout(wait_s + RETRY_S):  # aiokafka waits for the end of a rebalance without bound
                 found = await self._consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=most)
         except TimeoutError:
@@ -187,18 +184,16 @@ class KafkaReader:
 
     def _taken(self, found: dict[TopicPartition, list[ConsumerRecord]]) -> list[StreamRecord]:
         records: list[StreamRecord] = []
-        now = time.monotonic()
         for of, messages in found.items():
             if of.partition not in self._positions or self._unsettled:
                 self._unsettled = True  # given to us a moment ago, and not from where we want it
                 continue
             records.extend(record_of(self._topic, message) for message in messages)
             self._positions[of.partition] = messages[-1].offset + 1
-            self._moved[of.partition] = now
         if records:
             self._brokers.back()
-            self._patience_s = STALL_S
-            self._suspects = {}
+            self._standstill.moved((of.partition for of in found), now=time.monotonic())
+            self._standstill.flowed()
         return records
 
     async def _connect(self, wait_s: float) -> bool:
@@ -216,7 +211,7 @@ class KafkaReader:
             await asyncio.sleep(RETRY_S)
             return False
         self._consumer = consumer
-        self._given, self._given_since, self._suspects = None, time.monotonic(), {}
+        self._given, self._given_since = None, time.monotonic()
         if self._shared:
             consumer.subscribe([self._name], listener=self._listener)
         else:
@@ -270,10 +265,11 @@ class KafkaReader:
                     continue
                 for one, cursor in cursors.items():
                     self._positions[one] = self._cursors[one] = cursor
-                    self._moved[one] = time.monotonic()
                     self._generations[one] += 1
+                self._standstill.moved(new, now=time.monotonic())
             for one, position in self._positions.items():
                 self._seek(one, position)
+            return
 
     def _seek(self, partition: int, offset: int) -> None:
         self._positions[partition] = offset
@@ -300,7 +296,7 @@ class KafkaReader:
                 continue  # asked again meanwhile
             if offset > begin:
                 log.error("cursor is behind the end of the partition", end=ends.get(one, 0), **where)
-            elif self.cursor(one) > 0:
+            elif offset > 0:
                 log.error("records gone before they were read", gone=begin - offset, **where)
                 metrics.RECORDS_GONE.labels(group=self._group, topic=self._topic).inc(begin - offset)
             else:
@@ -340,32 +336,23 @@ class KafkaReader:
             StreamRecord(topic=self._topic, partition=where, offset=offset, key="", id=name, value=None, damage=damage)
         ]
 
-    async def _watch(self, *, idle: bool) -> None:
-        """See by another way whether records wait that this consumer does not bring."""
-        now = time.monotonic()
-        if now - self._looked_at < (LOOK_S if idle else LOOK_IN_FLOW_S):
+    async def _watch(self) -> None:
+        """See by another way whether records wait that this consumer does not bring, and replace it if so."""
+        if self._consumer is None:
             return
-        self._looked_at = now
-        stall_s = self._patience_s if idle else STUCK_S
-        quiet = [one for one in self._positions if now - self._moved.get(one, now) >= stall_s]
-        waits_for_group = self._given is None and now - self._given_since >= self._lost_after_s()
-        if not quiet and not waits_for_group:
+        now = time.monotonic()
+        mine = self._positions if self._given is not None else ()  # in a rebalance everybody waits
+        quiet = self._standstill.quiet(mine, now=now, idle=self._idle)
+        forgotten = self._given is None and now - self._given_since >= self._lost_after_s()
+        if not quiet and not forgotten:
             return
         ends = await self._probe.ends(self._name, quiet or [0])
-        if ends is None:  # nobody answers anybody; the time of silence begins when they do
-            self._given_since = now
-            self._suspects = {}
-            return
-        suspects = {
-            one: self._positions[one] for one in quiet if one in self._positions and ends[one] > self._positions[one]
-        }
-        stuck = {one: at for one, at in suspects.items() if self._suspects.get(one) == at}
-        self._suspects = suspects
-        if stuck:
-            self._patience_s = min(PATIENCE_CAP_S, self._patience_s * 2)
-            waiting = sum(ends[one] - at for one, at in stuck.items())
-            await self._rebuild(f"{waiting} records wait in partitions {sorted(stuck)} and none came")
-        elif waits_for_group:
+        stuck = self._standstill.stuck({one: self._positions[one] for one in quiet if one in self._positions}, ends)
+        if ends is None:
+            self._given_since = now  # nobody answers anybody: it is not we who were forgotten
+        elif stuck:
+            await self._rebuild(f"{sum(stuck.values())} records wait in partitions {sorted(stuck)} and none came")
+        elif forgotten:
             await self._rebuild(f"no partitions given for {now - self._given_since:.0f} s")
 
     def _lost_after_s(self) -> float:
@@ -374,7 +361,7 @@ class KafkaReader:
     async def _rebuild(self, reason: str) -> None:
         log.warning("consumer rebuilt", group=self._group, topic=self._topic, reason=reason)
         metrics.CONSUMER_REBUILDS.labels(group=self._group, topic=self._topic).inc()
-        self._suspects = {}
+        self._standstill.replaced()
         await self.close()
 
 
@@ -385,8 +372,9 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         self._reader = reader
 
     @override
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002  aiokafka calls it so
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Hear that a rebalance begins."""
+        del revoked  # it is all that we have, and may be ours again at its end
         self._reader.taken_away()
 
     @override
