@@ -85,6 +85,12 @@ STORE_TROUBLE = Gauge(
 STORE_LOST_COMMITS = Gauge(
     "tocsin_store_lost_commits", "Commits that a damaged log had cost when the store was opened.", registry=REGISTRY
 )
+STORE_RETRIES = Counter(
+    "tocsin_store_retries",
+    "Groups of units run again: another process was first (conflict), the connection went (lost, doubt).",
+    ["reason"],
+    registry=REGISTRY,
+)
 STORE_COMMITS = Counter("tocsin_store_commits", "Commits of the writer.", registry=REGISTRY)
 
 

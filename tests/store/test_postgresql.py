@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.servers.postgresql import PostgresqlServer
 from tocsin.errors import Fenced, SettingsInvalid, StoreDamaged, StoreUnavailable
+from tocsin.store import postgresql_session
 from tocsin.store.overlay import Change, overlay
 from tocsin.store.postgresql import PostgresqlStore
 from tocsin.store.postgresql_wakes import PAYLOAD_LIMIT_BYTES, notifications
@@ -307,6 +308,34 @@ def test_what_is_no_connection_string_is_told_without_showing_it(dsn: str) -> No
         validate(PostgresqlSettings, parse(f"dsn: '{dsn}'".encode(), file="tocsin.yaml"))
 
     assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])
+def test_what_others_could_read_on_the_way_is_refused_off_this_machine(mode: str) -> None:
+    def asked(host: str) -> PostgresqlSettings:
+        raw = f"dsn: 'postgresql://u:{PASSWORD}@{host}/d?sslmode={mode}'"
+        return validate(PostgresqlSettings, parse(raw.encode(), file="tocsin.yaml"))
+
+    for near in ("127.0.0.1:5432", "localhost", "[::1]", ""):
+        assert asked(near).dsn.get_secret_value().endswith(mode)
+    for far in ("db.example.org", "127.0.0.1,10.0.0.1:5432"):
+        with pytest.raises(SettingsInvalid, match="verify-full"):
+            asked(far)
+
+
+def test_off_this_machine_nothing_is_said_in_plain_text_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def connected(conninfo: str, **_: object) -> None:
+        asked.append(conninfo)
+        raise psycopg.OperationalError
+
+    monkeypatch.setattr(postgresql_session.Session, "connect", connected)
+    for host in ("127.0.0.1", "db.example.org"):
+        with pytest.raises(psycopg.OperationalError):
+            postgresql_session.connect(f"postgresql://u@{host}/d", timeouts=Timeouts(), name="x")
+
+    assert ["sslmode=require" in conninfo for conninfo in asked] == [False, True]
 
 
 async def test_a_database_that_cannot_keep_every_text_stops_the_start(postgresql_shared: PostgresqlServer) -> None:

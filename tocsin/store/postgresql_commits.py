@@ -153,6 +153,7 @@ class Commits:
                 continue
             except _InDoubt as doubt:
                 tries.lose()
+                metrics.STORE_RETRIES.labels(reason="doubt").inc()
                 if self._stands(doubt):
                     return doubt.woken
                 if tries.are_enough:
@@ -170,12 +171,15 @@ class Commits:
         if session.is_lost or is_loss(error) or sqlstate(error) == READ_ONLY:
             tries.lose()
             self._line.drop()
-            log.warning("connection lost", store=self._at, reason=words(error))
+            if tries.losses == 1:
+                log.warning("connection lost", store=self._at, reason=words(error))
+            metrics.STORE_RETRIES.labels(reason="lost").inc()
             return
         self._undo(session)
         if not _may_pass(error):
             raise error
         tries.conflicts += 1
+        metrics.STORE_RETRIES.labels(reason="conflict").inc()
 
     def _once(self, conn: Connection, batch: Sequence[Order], *, savepoints: bool, patient: bool) -> set[str]:
         """Run *batch* in one transaction; without *savepoints* only if none of them fails, or if it is the only one."""

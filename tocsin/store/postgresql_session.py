@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
@@ -18,6 +19,8 @@ from typing_extensions import override
 from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg.abc import Buffer, PQGen
     from sqlalchemy import Connection
 
@@ -121,6 +124,19 @@ def parsed(dsn: str) -> dict[str, Any]:
     raise ValueError("this is no connection string: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
 
 
+def goes_abroad(parts: Mapping[str, Any]) -> bool:
+    """Whether what is said on such a connection leaves this machine."""
+    hosts = [name for key in ("host", "hostaddr") for name in str(parts.get(key) or "").split(",") if name]
+    return not all(host.startswith(("/", "@")) or _is_loopback(host) for host in hosts)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def where(dsn: str) -> str:
     """Return what a connection string leads to, for messages."""
     parts = parsed(dsn)
@@ -142,7 +158,10 @@ def connect(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None
         "target_session_attrs": "read-write",  # after a fail-over: the new primary, not the old one
         "client_encoding": "UTF8",
     }
-    session = Session.connect(conninfo.make_conninfo("", **{**ours, **parsed(dsn)}), autocommit=True)
+    theirs = parsed(dsn)
+    if goes_abroad(theirs):
+        ours["sslmode"] = "require"  # libpq's own default goes on in plain text when the server has no TLS
+    session = Session.connect(conninfo.make_conninfo("", **{**ours, **theirs}), autocommit=True)
     try:
         session.patience_s = timeouts.connect.total_seconds()
         for dumper in (_TextBinary, _Text, _TextUnknown):  # the last one is taken where the type is not known

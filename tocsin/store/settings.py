@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from tocsin.yamlfile import Duration, Secret, SecretsFromFiles
 
+_READABLE = frozenset({"disable", "allow", "prefer"})
 _CLOSED = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -38,7 +39,9 @@ class PostgresqlSettings(SecretsFromFiles):
     @field_validator("dsn")
     @classmethod
     def _is_connection_string(cls, dsn: SecretStr) -> SecretStr:
-        from tocsin.store.postgresql_session import parsed  # noqa: PLC0415 — the driver is needed in cluster mode only
+        from tocsin.store.postgresql_session import goes_abroad, parsed  # noqa: PLC0415 — the driver is for clusters only
 
-        parsed(dsn.get_secret_value())
+        parts = parsed(dsn.get_secret_value())
+        if goes_abroad(parts) and parts.get("sslmode") in _READABLE:
+            raise ValueError(f"sslmode={parts['sslmode']} may let others read on the way: write sslmode=verify-full")
         return dsn
