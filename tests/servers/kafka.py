@@ -209,7 +209,8 @@ class KafkaCluster:
             for broker in self.brokers:
                 broker.write_settings(self.brokers)
             if attempt == 0:
-                cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+                # Led by a letter: one in 64 would begin with a dash, which the formatter takes for an option.
+                cluster_id = "c" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
                 for broker in self.brokers:
                     broker.format(cluster_id)
             try:
