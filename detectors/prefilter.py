@@ -31,6 +31,7 @@ OTHERS: Final = "others"  # what a pattern means that only takes counts away
 _COMPUTED: Final = frozenset({"count", "place"})  # classes that no word gives
 _WORD: Final = re.compile(LETTERS)
 _TWO: Final = 2
+REMEMBERED_BITS: Final = 10_000
 _END: Final = re.compile(r"[.!?…]\s+|\n")
 
 
@@ -44,8 +45,15 @@ class _Other:
     words: frozenset[str]
     letters: tuple[str, ...]
 
-    def stands(self, stretch: str, words: frozenset[str]) -> bool:
-        return not self.words.isdisjoint(words) or any(letters in stretch for letters in self.letters)
+    def stands(self, stretch: str, words: list[frozenset[str]]) -> bool:
+        """Tell whether it is in *stretch*, whose words are put into *words* when they are first needed."""
+        if any(letters in stretch for letters in self.letters):
+            return True
+        if not any(word in stretch for word in self.words):
+            return False  # as for most: none of its words is there even as a part of others
+        if not words:
+            words.append(frozenset(_WORD.findall(stretch)))
+        return not self.words.isdisjoint(words[0])
 
 
 class Letters:
@@ -82,6 +90,9 @@ class Prefilter:
         self._elements = [tuple(sum(bit[name] for name in group) for group in groups) for groups in parts]
         self._language = lexicon.language
         self._abbreviations = lexicon.abbreviations
+        self._abbreviated = frozenset(word[-_TWO:] for word in lexicon.abbreviations)
+        self._sufficing: dict[int, bool] = {}
+        self._known: dict[int, tuple[list[tuple[int, ...]], int]] = {}
         self._has_clitics = bool(lexicon.settings.clitics)
         borders: dict[str, set[tuple[int, bool, bool]]] = {}
         others: dict[str, dict[int, set[tuple[_Other, ...]]]] = {}
@@ -113,7 +124,13 @@ class Prefilter:
 
     def suffices(self, bits: int) -> bool:
         """Whether words with these bits can make up a whole pattern."""
-        return any(all(bits & group for group in groups) for groups in self._needs)
+        known = self._sufficing.get(bits)
+        if known is None:
+            if len(self._sufficing) >= REMEMBERED_BITS:
+                self._sufficing.clear()
+            known = any(all(bits & group for group in groups) for groups in self._needs)
+            self._sufficing[bits] = known
+        return known
 
     def hot(self, hits: Sequence[Hit], sentences: Sequence[Sentence]) -> list[int]:
         """Places (in the sequence) of the sentences of one field that can match."""
@@ -153,7 +170,7 @@ class Prefilter:
                 continue
             if start < _TWO or not text[start - _TWO : start].isalpha() or not text[end : end + 1].isupper():
                 continue
-            if text[start] == ".":
+            if text[start] == "." and text[start - _TWO : start].lower() in self._abbreviated:
                 first = start - 1
                 while first and text[first - 1].isalpha():
                     first -= 1
@@ -163,11 +180,10 @@ class Prefilter:
 
     def _stands(self, stretch: str, bits: int, hits: Sequence[Hit]) -> bool:
         """Whether whole entries, and not only the letters they are looked for by, can make up a pattern here."""
-        able = [groups for groups in self._elements if all(bits & group for group in groups)]
-        if not able or () in able:
+        able, wanted = self._able(bits)
+        if not wanted:
             return bool(able)
-        wanted = reduce(or_, (group for groups in able for group in groups))
-        words: frozenset[str] | None = None
+        words: list[frozenset[str]] = []
         sure = 0
         for _, some, key in hits:
             if not some & wanted & ~sure:
@@ -175,13 +191,22 @@ class Prefilter:
             for bit, entries in self._others[key].items():
                 if not bit & some & wanted & ~sure:
                     continue
-                if entries and words is None:
-                    words = frozenset(_WORD.findall(stretch))
-                if not entries or any(all(o.stands(stretch, words or frozenset()) for o in other) for other in entries):
+                if not entries or any(all(part.stands(stretch, words) for part in rest) for rest in entries):
                     sure |= bit
                     if any(all(sure & group for group in groups) for groups in able):
                         return True
         return False
+
+    def _able(self, bits: int) -> tuple[list[tuple[int, ...]], int]:
+        """Return the patterns that have a bit for each class, and the bits that these need; 0 if they need none."""
+        known = self._known.get(bits)
+        if known is None:
+            able = [groups for groups in self._elements if all(bits & group for group in groups)]
+            wanted = 0 if () in able else reduce(or_, (group for groups in able for group in groups), 0)
+            if len(self._known) >= REMEMBERED_BITS:
+                self._known.clear()
+            known = self._known[bits] = able, wanted
+        return known
 
     def _other(self, part: Part) -> _Other:
         exact = {fold(word, self._language) for word in part.exact}

@@ -161,6 +161,9 @@ def test_reading_opens_no_socket(engine: Engine, monkeypatch: pytest.MonkeyPatch
         ("Погибли двое", "en", "ru"),
         ("Two people were killed and several others injured in the city on Friday, the police said.", "de", "en"),
         ("Two people were killed and several others injured in the city on Friday, the police said.", None, "en"),
+        ("Die Regierung hat am Freitag mitgeteilt, dass sie sich nach der Wahl mit dem Rat trifft.", "de", "de"),
+        ("Die Regierung hat am Freitag mitgeteilt, dass sie sich nach der Wahl mit dem Rat trifft.", "en", "de"),
+        ("The minister said that with the end of the year they would have to leave their home.", "de", "en"),
     ],
 )
 def test_the_feed_is_believed_about_its_language_unless_the_text_says_otherwise(
