@@ -16,6 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from sqlalchemy import update
 
 from tests.kafka.houses import KafkaHouse, a_kafka_house, a_stream, relaying
+from tocsin import metrics
 from tocsin.clock import SystemClock
 from tocsin.errors import Fenced
 from tocsin.store.migrate import migrate
@@ -115,6 +116,25 @@ async def test_what_another_process_puts_out_is_relayed_at_once(postgresql: str,
         await house.relayed()
 
         assert time.monotonic() - began < 2.0  # it looks of its own accord after 5 s only
+
+
+async def test_it_tells_how_much_it_has_published_and_how_long_the_oldest_waits(postgresql: str, kafka: str) -> None:
+    published = metrics.RELAY_PUBLISHED.labels(topic=READINGS)._value
+    async with a_kafka_house(postgresql, kafka, relay=False) as house:
+        await house.store.write(lambda tx: tx.emit_all(READINGS, [("k", f"{n}", b"x") for n in range(7)]))
+        await asyncio.sleep(0.5)
+        before, waited = published.get(), []
+        metrics.RELAY_OLDEST_SECONDS.set(0)
+
+        async with relaying(Relay(house.stream, clock=SystemClock()), house.store):
+            while await house.store.read(lambda tx: tx.topics.lag()):
+                waited.append(metrics.RELAY_OLDEST_SECONDS._value.get())
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.2)
+
+    assert published.get() - before == 7
+    assert max(waited) >= 0.5
+    assert metrics.RELAY_OLDEST_SECONDS._value.get() == 0
 
 
 async def test_a_record_too_large_for_kafka_is_set_aside_and_the_others_go_on(postgresql: str, kafka: str) -> None:
