@@ -82,6 +82,7 @@ def keep_window(tx: Tx, feed: str, accepted: Accepted) -> bool:
     before = tx.ingest.window(feed)
     if before is None:
         log.error("feed's window found damaged", feed=feed)
+        before = frozenset()
     if before != accepted.ids:
         tx.ingest.save_window(feed, accepted.ids)
     return bool(before) and not accepted.ids & before
