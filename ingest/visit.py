@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from contextlib import AsyncExitStack, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -28,7 +28,7 @@ from tocsin.stream.dead_letters import DIED, DOCUMENTS, put_aside
 from tocsin.workers import Done, Failed, Job, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from ingest.settings import Feed, PollingSettings
     from ingest.share import Permit
@@ -43,6 +43,7 @@ ENTRIES_A_UNIT = 250  # a document of thousands must not keep the store's writer
 ACCEPTED_AT_ONCE = 32  # documents: those that wait here would else wait before what others have to write
 STARTS = 3  # a feed whose visit was under way at two deaths is left out at the third start, until it is next due
 SET_ASIDE = timedelta(minutes=5)
+ALONE_S = 2.0
 OUTCOMES_WATCHED = 200
 OUTCOMES_FOR = timedelta(minutes=2)
 
@@ -100,15 +101,17 @@ class Visitor:
             StoreUnavailable: nothing of it is committed, or only whole articles; the feed stays due.
         """
         try:
-            async with self._singly if row.attempts and row.id not in self._begun else nullcontext():
-                outcome = await self._visited(sessions, feed, row, permit)
+            async with AsyncExitStack() as alone:
+                outcome = await self._visited(sessions, feed, row, permit, alone=alone)
         except (asyncio.CancelledError, Fenced):  # nobody died of it
             await self._withdraw(permit.store, row)
             raise
         self._noted.discard(row.id)
         return outcome
 
-    async def _visited(self, sessions: Sessions, feed: Feed, row: FeedRow, permit: Permit) -> Outcome:
+    async def _visited(
+        self, sessions: Sessions, feed: Feed, row: FeedRow, permit: Permit, *, alone: AsyncExitStack
+    ) -> Outcome:
         store = permit.store
         url = row.moved_to or row.url
         host = host_of(url)
@@ -116,6 +119,8 @@ class Visitor:
             async with AsyncExitStack() as held:
                 async with permit.waiting():
                     await held.enter_async_context(self.hosts.turn(host))
+                    if row.attempts and row.id not in self._begun:
+                        await alone.enter_async_context(self._one_by_one())
                     await held.enter_async_context(self._places)
                 if await self._is_deadly(store, feed, row):
                     return Outcome.DEADLY
@@ -139,6 +144,18 @@ class Visitor:
             await _save(store, row, self._without_news(feed, row, got.max_age))
             return Outcome.NOT_MODIFIED
         return await self._read(store, feed, row, got)
+
+    @asynccontextmanager
+    async def _one_by_one(self) -> AsyncIterator[None]:
+        """Let the others that were under way when a process died wait; a slow host keeps them for `ALONE_S` at most."""
+        await self._singly.acquire()
+        go_on = asyncio.get_running_loop().call_later(ALONE_S, self._singly.release)
+        try:
+            yield
+        finally:
+            if asyncio.get_running_loop().time() < go_on.when():
+                go_on.cancel()
+                self._singly.release()
 
     async def _is_deadly(self, store: Store, feed: Feed, row: FeedRow) -> bool:
         """Note the first visit since our start; say whether earlier processes died of just that, and set it aside.

@@ -9,7 +9,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import BigInteger, Column, Table, and_, bindparam, cast, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Table,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from tocsin.errors import Fenced
 from tocsin.store.schema import EPOCH, MICROSECOND, Instant, Text, insert_ignore_all, metadata
