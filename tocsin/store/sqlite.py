@@ -276,7 +276,7 @@ class SqliteStore:
         if code in _NO_ROOM and (left := shutil.disk_usage(self.path.parent).free) < FULL_BELOW_BYTES:
             return StoreFull(f"{self.path}: {cause}; the disk has {left} bytes left")
         if code in _DAMAGED:
-            return StoreDamaged(f"{self.path}: {cause}")
+            return StoreDamaged(f"{self.path}: {cause} (tocsin doctor --scrub says what to do)")
         return StoreUnavailable(f"{self.path}: {cause}") if code in _PASSING else error
 
 
