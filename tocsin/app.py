@@ -212,11 +212,11 @@ class Service:
         )
 
     def _archiving(self) -> Sequence[Stage]:
-        work = archiving.archiving(self._archive)
+        gathering = archiving.archiving(self._archive, gather_s=archiving.GATHER_S)
         room = archiving.GROUP
         return (
-            *(self._consuming(f"archive {topic}", room, topic, work, alone=room) for topic in TOPICS),
-            self._replaying(room, work, alone=room),
+            *(self._consuming(f"archive {topic}", room, topic, gathering, alone=room) for topic in TOPICS),
+            self._replaying(room, archiving.archiving(self._archive), alone=room),
         )
 
     async def _serve(self, app: Starlette) -> None:

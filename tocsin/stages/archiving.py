@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from tocsin.stream.port import StreamRecord
 
 GROUP: Final = "archive"
+FEW: Final = 100
+GATHER_S: Final = 0.5
 OUTLINES: Final = {ARTICLES: article_outline, READINGS: reading_outline, ALERTS: alert_outline}
 
 
-def archiving(archive: Archive) -> Work:
-    """Return the stage's work for any topic: keep first, then let the cursor move, so that a crash only repeats."""
+def archiving(archive: Archive, *, gather_s: float = 0.0) -> Work:
+    """Return the stage's work for any topic: keep first, then let the cursor move, so that a crash only repeats.
+
+    A small batch waits for *gather_s*, while more come for the next one: at 200 articles a second each would otherwise
+    have a commit of its own, in the way of those that somebody waits for.
+    """
 
     async def work(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+        if len(records) < FEW:
+            await asyncio.sleep(gather_s)
         return await asyncio.to_thread(_keep, archive, records)
 
     return work
