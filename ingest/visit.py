@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 ENTRIES_A_UNIT = 250  # a document of thousands must not keep the store's writer from everybody else
 ACCEPTED_AT_ONCE = 32  # documents: those that wait here would else wait before what others have to write
-STARTS = 3  # a feed whose visit was under way at two deaths is left out at the third start, until it is next due
+STARTS = 4  # a feed whose visit was under way at three deaths, the last two times singly, is left out for a while
 SET_ASIDE = timedelta(minutes=5)
 ALONE_S = 2.0
 OUTCOMES_WATCHED = 200
