@@ -378,7 +378,7 @@ async def test_closing_does_not_wait_for_a_query_without_end(cluster: str) -> No
         await query
 
 
-async def test_closing_leaves_no_connection_behind(cluster: str) -> None:
+async def test_closing_leaves_no_connection_and_no_row_of_its_own_behind(cluster: str) -> None:
     async with a_cluster_store(cluster) as store:
         await store.write(lambda tx: emit(tx, "a"))
         await store.read(taken)
@@ -389,7 +389,8 @@ async def test_closing_leaves_no_connection_behind(cluster: str) -> None:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND backend_type = 'client backend'"
         ).fetchone()
-    assert left == (0,)
+        rows = connection.execute("SELECT count(*) FROM store_counters").fetchone()
+    assert (left, rows) == ((0,), (0,))
 
 
 def test_who_runs_alone_needs_no_driver() -> None:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from tocsin.store.postgresql import PostgresqlStore
     from tocsin.store.tx import Tx
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(90)]
+LONG = (pytest.mark.chaos, pytest.mark.timeout(600))
 
 TOPIC = "articles.v1"
 QUICK = Timeouts(
@@ -153,12 +154,13 @@ async def test_a_commit_that_was_lost_still_wakes_others(cluster: str, proxy: Pr
             await there.wait(TOPIC, mark, timeout_s=20)
 
 
-async def test_cuts_at_any_moment_lose_and_double_nothing(proxy: Proxy) -> None:
-    seed = random.randrange(10**9)
+@pytest.mark.parametrize("connections", [40, pytest.param(1_000, marks=LONG)])
+async def test_cuts_at_any_moment_lose_and_double_nothing(proxy: Proxy, connections: int) -> None:
+    seed = int(os.environ.get("CHAOS_SEED", "0")) or random.randrange(10**9)
     chance = random.Random(seed)
 
     async def cutting() -> None:
-        while proxy.connections < 40:
+        while proxy.connections < connections:
             await asyncio.sleep(chance.uniform(0.03, 0.12))
             proxy.cut()
 
@@ -284,7 +286,10 @@ async def until_stopped(pid: int) -> None:
 # ------------------------------------------------------------------------------------------------- servers that stop
 
 
-async def test_a_server_that_stops_without_saving_loses_nothing_acknowledged(own_server: PostgresqlServer) -> None:
+@pytest.mark.parametrize("stops", [4, pytest.param(25, marks=LONG)])
+async def test_a_server_that_stops_without_saving_loses_nothing_acknowledged(
+    own_server: PostgresqlServer, stops: int
+) -> None:
     acknowledged: list[str] = []
     done = asyncio.Event()
 
@@ -302,7 +307,7 @@ async def test_a_server_that_stops_without_saving_loses_nothing_acknowledged(own
     async with a_cluster_store(own_server.create_database()) as store, asyncio.TaskGroup() as tasks:
         workers = [tasks.create_task(working(name, store)) for name in "abc"]
         gaps = []
-        for _ in range(4):
+        for _ in range(stops):
             await asyncio.sleep(random.uniform(0.2, 0.6))
             before = len(acknowledged)
             await asyncio.to_thread(own_server.stop, "immediate")
@@ -417,7 +422,7 @@ async def test_a_fail_over_to_the_standby_loses_nothing_acknowledged(own_server:
         async def working(store: PostgresqlStore) -> None:
             for number in count():
                 with suppress(StoreUnavailable):
-                    await store.write(lambda tx: emit(tx, f"{number}"))  # noqa: B023 — is awaited
+                    await store.write(lambda tx: (emit(tx, f"{number}"), count_up(tx)))  # noqa: B023 — is awaited
                     acknowledged.append(f"{number}")
 
         async with a_cluster_store(both, timeouts=QUICK) as store:
@@ -433,11 +438,11 @@ async def test_a_fail_over_to_the_standby_loses_nothing_acknowledged(own_server:
                 while len(acknowledged) <= before + 10:
                     await asyncio.sleep(0.02)
             worker.cancel()
-            stored = await store.read(taken)
+            stored, total = await store.read(lambda tx: (taken(tx), counted(tx)))
 
     assert before > 0
     assert set(acknowledged) <= set(stored)
-    assert len(stored) == len(set(stored))
+    assert total == len(stored) == len(set(stored))
 
 
 @contextmanager

@@ -100,6 +100,7 @@ class PostgresqlStore:
         self._closing.set()  # what goes well ends well; nobody waits for a server that is away
         ended = await self._writer.close(within_s=CLOSE_DEADLINE_S)
         if ended:
+            await asyncio.to_thread(self._commits.leave)
             await asyncio.to_thread(self._line.drop)
         await asyncio.to_thread(self._end_readers)
         await asyncio.to_thread(self._listener.close)

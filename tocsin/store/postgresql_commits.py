@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import random
+import secrets
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -14,7 +16,6 @@ from tocsin.errors import StoreUnavailable
 from tocsin.store import postgresql_line
 from tocsin.store.postgresql_session import (
     ERRORS,
-    Identity,
     Session,
     is_conflict,
     is_loss,
@@ -31,6 +32,7 @@ from tocsin.store.tx import Tx
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -48,12 +50,22 @@ DOUBT_WITHIN_S: Final = 60.0  # whether a commit stands is worth waiting for
 IN_DOUBT_PAUSE_S: Final = 0.05
 OUTBOX_LIMIT: Final = 1_000_000  # records, of some kilobytes each
 LOOK_EVERY_S: Final = 5.0
+WRITERS_KEPT: Final = timedelta(days=365)
 TAKEN_KEY: Final = "23505"
 READ_ONLY: Final = "25006"  # a server that was the primary and is none any more
 
-_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()::text"
+_BEGIN: Final = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ;"
+    " INSERT INTO store_counters (name, value) VALUES ('{writer}', {number}) ON CONFLICT (name)"
+    " DO UPDATE SET value = excluded.value WHERE store_counters.value < excluded.value"
+)
+# Waits until a transaction that may still be under way has ended, one way or the other.
+_COUNTED: Final = (
+    "INSERT INTO store_counters (name, value) VALUES (%(writer)s, 0) ON CONFLICT (name)"
+    " DO UPDATE SET value = store_counters.value RETURNING value"
+)
+_LEAVE: Final = "DELETE FROM store_counters WHERE name = %(writer)s OR name >= 'writer/' AND name < %(oldest)s"
 _WAITING: Final = "SELECT pg_stat_get_live_tuples('stream_records'::regclass)"  # as counted a second ago or so
-_FATE: Final = "SELECT pg_xact_status(%(xid)s::text::xid8)"
 
 
 class _Torn(Exception):
@@ -67,10 +79,8 @@ class _Contended(Exception):
 class _InDoubt(Exception):
     """The connection was lost when a commit was under way."""
 
-    def __init__(self, *, xid: str, on: Identity, woken: set[str]) -> None:
-        super().__init__(xid)
-        self.xid = xid
-        self.on = on
+    def __init__(self, woken: set[str]) -> None:
+        super().__init__()
         self.woken = woken
 
 
@@ -102,7 +112,11 @@ class _Tries:
 
 
 class Commits:
-    """What the writer's thread does with the units it is given. *answer* tells their callers, and whom to wake."""
+    """What the writer's thread does with the units it is given. *answer* tells their callers, and whom to wake.
+
+    Each group has a number, which is written into a row of this process's own together with what the group does: so a
+    commit whose answer was lost can be looked up, after a crash or fail-over of the server as well.
+    """
 
     def __init__(
         self,
@@ -120,6 +134,8 @@ class Commits:
         self._troubles = troubles
         self._closing = closing
         self._answer = answer
+        self._writer = _name(clock.now())
+        self._number = 0
         self._full = ""
         self._look_at = 0.0
 
@@ -139,9 +155,16 @@ class Commits:
                 order.outcome, order.error = None, fate
         self._answer(batch, woken)
 
+    def leave(self) -> None:
+        """Take our row away, and those of processes that were killed a year ago, once nothing is to be written."""
+        with contextlib.suppress(StoreUnavailable, *ERRORS):
+            oldest = _name(self._clock.now() - WRITERS_KEPT)
+            session_of(self._line.conn(within_s=0)).execute(_LEAVE, {"writer": self._writer, "oldest": oldest})
+
     def _commit(self, batch: Sequence[Order]) -> set[str]:
         """Run *batch* in one transaction, and again for as long as that may help; return what it wakes."""
         tries = _Tries()
+        self._number += 1
         savepoints = False
         while True:
             conn = self._line.conn()
@@ -184,9 +207,7 @@ class Commits:
     def _once(self, conn: Connection, batch: Sequence[Order], *, savepoints: bool, patient: bool) -> set[str]:
         """Run *batch* in one transaction; without *savepoints* only if none of them fails, or if it is the only one."""
         session = session_of(conn)
-        begun = session.execute(_BEGIN, prepare=False)
-        begun.nextset()
-        (xid,) = begun.fetchone() or ("",)
+        session.execute(_BEGIN.format(writer=self._writer, number=self._number), prepare=False)
         tx = Tx(conn, self._clock, no_room=self._no_room(session))
         for order in batch:
             if savepoints:
@@ -205,7 +226,7 @@ class Commits:
         try:
             ended = session.execute(commit, prepare=False)
         except ERRORS as error:
-            raise _InDoubt(xid=xid, on=session.identity, woken=tx.woken) from error
+            raise _InDoubt(tx.woken) from error
         if ended.statusmessage != "COMMIT":
             raise StoreUnavailable(f"{self._at}: COMMIT was answered by {ended.statusmessage}")
         metrics.STORE_COMMITS.inc()
@@ -248,26 +269,22 @@ class Commits:
         self._line.drop()
         while True:
             session = session_of(self._line.conn(within_s=max(0.0, deadline - time.monotonic())))
-            if session.identity.timeline != doubt.on.timeline:
-                # Another server knows other transactions by these numbers. Run again: what was done already is known
-                # by its ids and cursors.
-                log.warning("commit not resolved", store=self._at, reason="another server has taken over")
-                return False
             try:
-                (fate,) = session.execute(_FATE, {"xid": doubt.xid}).fetchone() or (None,)
-                if fate == "committed":
-                    log.info("commit confirmed", store=self._at, xid=doubt.xid)
-                    if doubt.woken:
-                        with contextlib.suppress(*ERRORS):  # who waits looks by himself as well
-                            session.execute("; ".join(notifications(doubt.woken)), prepare=False)
-                    return True
-                if fate != "in progress":
-                    return False
-            except ERRORS:
-                self._line.drop()
-            if time.monotonic() > deadline:
-                raise StoreUnavailable(f"{self._at}: whether a commit stands is not known") from doubt
-            time.sleep(IN_DOUBT_PAUSE_S)
+                (counted,) = session.execute(_COUNTED, {"writer": self._writer}).fetchone() or (0,)
+            except ERRORS as error:
+                if session.is_lost or is_loss(error):
+                    self._line.drop()
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(f"{self._at}: whether a commit stands is not known") from error
+                time.sleep(IN_DOUBT_PAUSE_S)
+                continue
+            if counted < self._number:
+                return False
+            log.info("commit confirmed", store=self._at)
+            if doubt.woken:
+                with contextlib.suppress(*ERRORS):  # who waits looks by himself as well
+                    session.execute("; ".join(notifications(doubt.woken)), prepare=False)
+            return True
 
     def _undo(self, session: Session) -> None:
         try:
@@ -279,6 +296,10 @@ class Commits:
 def _may_pass(error: BaseException) -> bool:
     """Whether running the same again may help: a key that is taken may be one that another process took just now."""
     return is_conflict(error) or sqlstate(error) == TAKEN_KEY
+
+
+def _name(now: datetime) -> str:
+    return f"writer/{now:%Y-%m-%d}/{secrets.token_hex(8)}"
 
 
 def _of_database(error: BaseException) -> BaseException | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RV = TypeVar("RV")
 
-OLDEST_VERSION: Final = 130000  # transaction ids of 64 bits that can be asked about
+OLDEST_VERSION: Final = 130000  # the oldest that was tried
 PATIENCE_S: Final = 5.0  # beyond what the server itself allows a statement: then it is the server that hangs
 WAIT_TICK_S: Final = 0.1  # psycopg's own
 _KEEPALIVES: Final = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
@@ -45,8 +45,6 @@ _DISK_FULL: Final = "53100"
 _SET_UP: Final = """
 SELECT pg_backend_pid() AS pid,
        (SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS started,
-       (SELECT system_identifier FROM pg_control_system()) || '/'
-           || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS timeline,
        current_setting('server_encoding') AS encoding,
        current_setting('server_version_num')::int AS version,
        set_config('statement_timeout', %(statement)s, false),
@@ -60,11 +58,10 @@ SELECT pg_backend_pid() AS pid,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Which backend of which server a connection has. Transaction ids mean something within one *timeline* only."""
+    """Which backend a connection has; process ids come again."""
 
     pid: int
     started: str
-    timeline: str
 
 
 class Session(psycopg.Connection[Any]):
@@ -181,12 +178,12 @@ def connect(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None
 
 
 def _known(row: Any, *, at: str) -> Identity:  # noqa: ANN401 — psycopg's rows are untyped
-    pid, started, timeline, encoding, version, *_ = row
+    pid, started, encoding, version, *_ = row
     if version < OLDEST_VERSION:
         raise StoreDamaged(f"{at} is PostgreSQL {version // 10000}: 13 or later is needed")
     if encoding != "UTF8":
         raise StoreDamaged(f"{at} is encoded as {encoding}: make it anew with ENCODING 'UTF8'")
-    return Identity(pid=pid, started=started, timeline=timeline)
+    return Identity(pid=pid, started=started)
 
 
 def engine(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None = None) -> Engine:
