@@ -2,7 +2,7 @@
 
     python -m tests.faults.lease_worker DSN HOLDER
 
-On standard output: `held EPOCH` when it begins, `wrote`, `fenced`, `ended`.
+On standard output: `ready` when it stands by, `held EPOCH` when it begins, `wrote`, `fenced`, `ended`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ async def run(dsn: str, holder: str) -> None:
     clock = SystemClock()
     store = PostgresqlStore(dsn, clock=clock)
     await store.open()
+    say("ready")
     lease = Lease("relay", store=store, clock=clock, holder=holder)
 
     async def work(fenced: Store) -> None:
