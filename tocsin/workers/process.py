@@ -129,14 +129,14 @@ class Child:
         self._contexts.append(context)
         return None
 
-    async def run(self, job: Job[Any, Any, Any, Any], blobs: Sequence[bytes]) -> Reply:
-        """Give pickled records to the prepared *job*.
+    async def run(self, job: Job[Any, Any, Any, Any], blobs: Sequence[bytes], *, deadline_s: float) -> Reply:
+        """Give pickled records to the prepared *job*; each has *deadline_s*.
 
         Raises:
             ChildGone: the child was killed for a deadline, or died; with the index of the record it was at.
         """
         self.has_worked = True
-        return await self._exchange(Run(job.context, tuple(blobs)), job.deadline_s)
+        return await self._exchange(Run(job.context, tuple(blobs)), deadline_s)
 
     async def _exchange(self, request: Prepare | Run | None, deadline_s: float) -> Reply:
         """Send *request* and wait for the answer; None only waits, for the greeting."""
