@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,6 +187,25 @@ async def test_a_caller_that_gives_up_does_not_tear_the_others(store: Store) -> 
     await store.write(lambda tx: emit(tx, "b"))
 
     assert "b" in await ids(store)
+
+
+async def test_what_went_wrong_for_a_caller_that_gave_up_is_no_alarm(store: Store) -> None:
+    alarms: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: alarms.append(context))
+    impatient = asyncio.ensure_future(store.write(refused))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait([impatient])
+
+    await store.write(lambda tx: emit(tx, "b"))
+    del impatient
+    gc.collect()
+
+    assert alarms == []
+
+
+def refused(tx: Tx) -> None:
+    tx.advance("g", TOPIC, 0, expect=7, to=8)
 
 
 def test_a_flipped_bit_is_noticed() -> None:

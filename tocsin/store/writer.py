@@ -116,4 +116,5 @@ class Writer:
                 order.answer.set_result(order.outcome)
             else:
                 order.answer.set_exception(order.error)
+                order.answer.exception()  # asyncio would complain that nobody fetched it, when its caller has given up
         self._wakes.wake(woken)
