@@ -81,9 +81,7 @@ async def test_many_are_renewed_and_given_back_in_one_go(store: Store, other: St
     assert len(await other.write(taking(*names, holder="b"))) == len(names)
 
 
-async def test_nobody_takes_what_is_being_written_under_and_nobody_waits_for_it(
-    store: Store, other: Store
-) -> None:
+async def test_nobody_takes_what_is_being_written_under_and_nobody_waits_for_it(store: Store, other: Store) -> None:
     """The holder is paused between its check and its commit, and its lease runs out meanwhile."""
     await store.write(taking("relay", lasting=BRIEF))
     checked, paused = threading.Event(), threading.Event()

@@ -49,8 +49,8 @@ NOBODY: Final = ""
 CLOCK_SLACK: Final = timedelta(seconds=1)
 
 
-# Nothing weaker than FOR SHARE keeps another's UPDATE away. A holder paused behind it keeps it for as long as the server
-# lets a transaction idle.
+# Nothing weaker than FOR SHARE keeps another's UPDATE away. A holder paused behind it keeps it for as long as the
+# server lets a transaction idle.
 _CHECK: Final = (
     select(leases.c.holder, leases.c.epoch).where(leases.c.name == bindparam("of_name")).with_for_update(read=True)
 )
