@@ -29,11 +29,12 @@ def archiving(archive: Archive, *, gather_s: float = 0.0) -> Work:
     """Return the stage's work for any topic: keep first, then let the cursor move, so that a crash only repeats.
 
     A small batch waits for *gather_s*, while more come for the next one: at 200 articles a second each would otherwise
-    have a commit of its own, in the way of those that somebody waits for.
+    have a commit of its own, in the way of those that somebody waits for. A single record does not wait: after a death
+    hundreds come one by one.
     """
 
     async def work(records: Sequence[StreamRecord]) -> Sequence[Unit]:
-        if len(records) < FEW:
+        if 1 < len(records) < FEW:
             await asyncio.sleep(gather_s)
         return await asyncio.to_thread(_keep, archive, records)
 
