@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -76,16 +77,21 @@ class Cluster:
                 await asyncio.sleep(0.2)
 
     async def until_accepted(self) -> None:
-        async with asyncio.timeout(SETTLE_S):
-            while self.count("SELECT count(*) FROM articles") < self.room.published:
-                await asyncio.sleep(0.2)
+        end = time.monotonic() + SETTLE_S
+        while (accepted := self.count("SELECT count(*) FROM articles")) < self.room.published:
+            assert time.monotonic() < end, f"{accepted} of {self.room.published} accepted after {SETTLE_S:g} s"
+            await asyncio.sleep(0.2)
 
     async def until_done(self) -> None:
         """Leave the cluster alone until everything that was published has come through."""
         await self.until_accepted()
-        async with asyncio.timeout(SETTLE_S), self._looking() as (stream, _):
+        async with self._looking() as (stream, _):
             last: object = None
-            while await self._waits(stream) or last != (last := self.ask("SELECT sum(position) FROM stream_cursors")):
+            end = time.monotonic() + SETTLE_S
+            while (waits := await self._waits(stream)) or last != (
+                last := self.ask("SELECT sum(position) FROM stream_cursors")
+            ):
+                assert time.monotonic() < end, f"still waiting after {SETTLE_S:g} s: {waits}"
                 await asyncio.sleep(1.0)
 
     async def check(self, scratch: Path, *, repeats: int) -> None:
@@ -114,7 +120,7 @@ class Cluster:
         sent = self.count("SELECT count(*) FROM notifier_outbox WHERE receiver = 'hook'")
         assert sent <= self.heard.total() <= sent + repeats
         for receiver in ("log", "hook"):
-            assert self._untold(receiver) == set()
+            assert self.untold(receiver) == set()
         archive = PostgresqlArchive(self.dsn, size=10**10)
         try:
             kept = Counter(kind for (kind,) in self.ask("SELECT kind FROM archive.records"))
@@ -122,7 +128,7 @@ class Cluster:
             archive.close()
         assert kept == {topic: len(found) for topic, found in once.items()}
 
-    def _untold(self, receiver: str) -> set[str]:
+    def untold(self, receiver: str) -> set[str]:
         """Return the alerts that were to be told to *receiver* and of which no message was settled."""
         told = self.ask("SELECT alerts FROM notifier_outbox WHERE receiver = %s AND state = 'done'", receiver)
         yes = [str(verdict) for verdict in Verdict if verdict.is_yes]
@@ -137,10 +143,14 @@ class Cluster:
             await stream.prepare()
             yield stream, store
 
-    async def _waits(self, stream: Any) -> int:
-        unsettled = "SELECT count(*) FROM notifier_outbox WHERE state NOT IN ('done', 'dead')"
-        lag = await stream._measured()
-        return int(sum(lag.values())) + self.count(unsettled) + self.count("SELECT count(*) FROM stream_records")
+    async def _waits(self, stream: Any) -> dict[str, int]:
+        """Return what is not through yet: records of each group, records of the relay, and messages by their state."""
+        found = {f"{group} {topic}": int(waiting) for (group, topic), waiting in (await stream._measured()).items()}
+        found["outbox"] = self.count("SELECT count(*) FROM stream_records")
+        unsettled = "SELECT receiver, state, count(*) FROM notifier_outbox WHERE state NOT IN ('done', 'dead')"
+        for receiver, state, waiting in self.ask(f"{unsettled} GROUP BY receiver, state"):
+            found[f"{state} to {receiver}"] = waiting
+        return {what: waiting for what, waiting in found.items() if waiting}
 
 
 async def _all(stream: Any, topic: str) -> list[StreamRecord]:

@@ -28,6 +28,8 @@ THREE_DETECTORS: Final = (
 STANDING_BY: Final = (("ingest", "detectors", "archive"), ("incidents", "notifier"), ("incidents", "notifier"))
 ARTICLES_A_FAULT: Final = 60
 TAKEN_OVER_S: Final = 15.0
+SENDS: Final = 20
+COMMITS: Final = 250  # far more than it takes to be ready, and to hold a lease until the others are
 FAULTS: Final = int(os.environ.get("CHAOS_KILLS", "50"))
 
 
@@ -142,7 +144,8 @@ async def test_a_zombie_that_stopped_at_any_point_is_taken_over_from_and_fenced(
 ) -> None:
     async with cluster(tmp_path, STANDING_BY, dsn=postgresql, kafka=kafka, chance=seeded()) as house:
         first = next(worker for worker in house.workers.values() if "incidents" in worker.stages)
-        first.launched_by = ("-m", "tests.faults.launcher", json.dumps({"stop": point, "at": 40}))
+        at = SENDS if point.endswith("send") else COMMITS
+        first.launched_by = ("-m", "tests.faults.launcher", json.dumps({"stop": point, "at": at}))
         await first.start_and_wait(60.0)
         await house.start()
         await house.until_first_polls()
@@ -171,7 +174,7 @@ async def test_a_zombie_that_stopped_at_any_point_is_taken_over_from_and_fenced(
 
 
 def holders(house: Cluster) -> dict[str, str]:
-    return dict(house.ask("SELECT name, holder FROM leases WHERE name NOT LIKE 'ingest/%'"))
+    return dict(house.ask("SELECT name, holder FROM leases WHERE name NOT LIKE 'ingest/%%'"))
 
 
 def is_stopped(pid: int) -> bool:
