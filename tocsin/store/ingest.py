@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -231,11 +232,13 @@ _FRESH = {
 }
 _ACTIVE = and_(feeds.c.listed, ~feeds.c.paused)
 _SAVE_FEED = update(feeds).where(feeds.c.id == bindparam("of_id"))
-# Each IN list has one of a few lengths, filled up with NULL, so that its statement is built once and kept.
+# Each IN list has one of a few lengths, filled up with NULL, so that its statement is built once and kept. The feed is
+# compared as something that has no index: PostgreSQL, while it knows nothing of a young table, would rather read every
+# article of the feed than look the names up.
 _LOOKUPS = {
     (column, size): select(*_ARTICLE).where(
         articles.c[column].in_([bindparam(f"n{place}", type_=String) for place in range(size)]),
-        articles.c.feed == bindparam("of_feed"),
+        articles.c.feed.concat(literal_column("''")) == bindparam("of_feed"),
     )
     for column in ("id", "guid", "url_key")
     for size in LOOKUP_SIZES
