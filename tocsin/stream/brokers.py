@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-CONNECT_S: Final = 5.0
+BROKER_S: Final = 3.0  # for one broker to take a connection and to answer; then the next is tried
+CONNECT_S: Final = 5.0  # for all of them; longer when there are more than one
 COMPLAINT_S: Final = 2.0
 REQUEST_S: Final = 10.0  # a broker that keeps a connection open and says nothing is given up after this
 PARTING_S: Final = 2.0  # to leave a group and close connections; a broker that is away can't be told anything
@@ -116,13 +117,16 @@ class Brokers:
         Raises:
             StreamUnavailable: no broker could be reached; it says what each of them answered.
         """
+        starting = asyncio.create_task(client.start(), name="reach brokers")
         try:
-            async with asyncio.timeout(CONNECT_S):
-                await client.start()
+            async with asyncio.timeout(CONNECT_S + BROKER_S * (len(self.addresses) - 1)):
+                await asyncio.shield(starting)
         except (KafkaError, OSError, TimeoutError) as error:
+            await _end(starting)
             await let_go(client)
             raise StreamUnavailable(await self.complaint(error)) from error
         except BaseException:
+            await _end(starting)
             await let_go(client)
             raise
         self.back()
@@ -159,6 +163,15 @@ class Brokers:
                 async with asyncio.timeout(PARTING_S):
                     await closed
         return ""
+
+
+async def _end(starting: asyncio.Task[None]) -> None:
+    """Wait a moment before *starting* is cancelled: aiokafka forgets a connection that it is cancelled on."""
+    await asyncio.wait({starting}, timeout=PARTING_S)
+    starting.cancel()
+    await asyncio.wait({starting}, timeout=PARTING_S)
+    if starting.done() and not starting.cancelled():
+        starting.exception()  # it is told already, or nobody asks any more
 
 
 async def let_go(client: Client) -> None:
@@ -201,11 +214,22 @@ _TASKS: Final = {
 
 
 def _calm(client: Any) -> None:  # noqa: ANN401  aiokafka has no types
-    """Have *client* wait a little before it asks for metadata again in vain.
+    """Have *client* wait a little before it asks for metadata again in vain, and not wait long for its first broker.
 
     While no broker answers, aiokafka 0.14 asks without a pause, each failure asking for the next: it takes a whole
-    core and writes 1,700 lines a second (measured).
+    core and writes 1,700 lines a second (measured). One that hangs holds up the others for a whole request.
     """
+    bootstrap = client.bootstrap
+
+    async def brief() -> None:
+        whole = client._request_timeout_ms  # noqa: SLF001
+        client._request_timeout_ms = int(BROKER_S * 1000)  # noqa: SLF001
+        try:
+            await bootstrap()
+        finally:
+            client._request_timeout_ms = whole  # noqa: SLF001
+
+    client.bootstrap = brief
     update = client._metadata_update  # noqa: SLF001  aiokafka offers no other way to it
 
     async def patient(*arguments: Any) -> bool:  # noqa: ANN401  aiokafka has no types
