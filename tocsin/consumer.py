@@ -167,13 +167,31 @@ class _Consumer:
         """Write *ready* while the next batch is made, and return that; None when nothing came or it is written."""
         if ready is None:
             return await self._next(most)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._put(ready), name=f"put {self._group} {self._topic}")
-                following = tasks.create_task(self._next(most), name=f"make {self._group} {self._topic}")
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
-        return following.result()
+        failures: list[Exception] = []
+        made: list[_Batch | None] = []
+
+        async def put() -> None:
+            try:
+                await self._put(ready)
+            except Exception as error:  # noqa: BLE001 — raised below
+                failures.append(error)
+                following.cancel()
+
+        async def make() -> None:
+            try:
+                made.append(await self._next(most))
+            except Exception as error:  # noqa: BLE001 — raised below
+                failures.append(error)
+                putting.cancel()
+
+        # An error that went through the group would swallow a cancellation that comes at the same moment (3.11), as it
+        # does when a lease is lost: then this would go on for ever.
+        async with asyncio.TaskGroup() as tasks:
+            putting = tasks.create_task(put(), name=f"put {self._group} {self._topic}")
+            following = tasks.create_task(make(), name=f"make {self._group} {self._topic}")
+        if failures:
+            raise failures[0]
+        return made[0]
 
     async def _next(self, most: int) -> _Batch | None:
         records = await self._reader.fetch(most=1 if self._singly else most, timeout_s=IDLE_S)
@@ -218,7 +236,7 @@ class _Consumer:
                 await self._put(await self._made(records))
         except (TryLater, Stop, asyncio.CancelledError):
             withdraw = partial(_withdraw_attempt, group=group, topic=topic, partition=partition, position=position)
-            with suppress(StoreUnavailable):
+            with suppress(StoreUnavailable, Fenced):  # in place of a cancellation it would swallow that
                 await self._store.write(withdraw)
             raise
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tocsin.clock import SystemClock
 from tocsin.consumer import Unit, consume
+from tocsin.leases import FencedStore, Term
 from tocsin.stream.port import ARTICLES, READINGS, StreamRecord
 from tocsin.testing import a_store
 
@@ -175,3 +178,32 @@ async def test_a_record_that_comes_again_is_ignored_where_work_must_not_see_it_t
             task.cancel()
 
         assert seen == ["a", "b", "c"]
+
+
+async def test_work_that_is_the_first_to_hear_of_its_lost_lease_comes_to_an_end(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream = SharedStream(store)
+        stream.put(0, "before")
+        lasting = timedelta(minutes=1)
+        mine = await store.write(lambda tx: tx.leases.acquire(["work"], holder="we", lasting=lasting))
+        term = Term(mine["work"].epoch, until=float("inf"), elapsed=time.monotonic)
+
+        async def work() -> None:
+            async with term.running():
+                await consume(
+                    stream=stream,  # type: ignore[arg-type]  # its look at a topic is not used here
+                    store=FencedStore(store, "work", term),
+                    clock=SystemClock(),
+                    group="g",
+                    topic=ARTICLES,
+                    work=copy,
+                )
+
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            tasks.create_task(work())
+            await until_passed(store, 1)
+            await store.write(lambda tx: tx.leases.release({"work": mine["work"].epoch}))
+            stream.put(0, "after")
+
+        assert term.is_lost
+        assert await names(store) == ["before"]
