@@ -25,10 +25,10 @@ import sys, time
 import tocsin.cli.run as command
 from tocsin.cli import main
 whole = command.settings_of
-def settings_of(*arguments):
+def settings_of(*arguments, **options):
     print("reading", flush=True)
     time.sleep(1.5)
-    return whole(*arguments)
+    return whole(*arguments, **options)
 command.settings_of = settings_of
 main(["run", *sys.argv[1:]])
 """

@@ -162,7 +162,7 @@ class Live(HTMLParser):
         self.words.append(data)
 
 
-LINK = re.compile(r"(?i)\b[a-z][a-z0-9+.-]*:(?=[/\w])|(?<=\w)\.(?=[^\W\d_]{2,})|@(?=\w)")
+LINK = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,20}:(?=[/\w])|(?<=\w)\.(?=[^\W\d_]{2,})|@(?=\w)")
 
 
 @given(message=messages())
