@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from tocsin.clock import Clock
 from tocsin.store.port import Store
-from tocsin.stream.port import Stream
 from web.settings import WebSettings
 
 if TYPE_CHECKING:
     from tocsin.errors import Problem
     from tocsin.store.archive import Kept
     from tocsin.store.dead_letters import Which
+    from tocsin.stream.port import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

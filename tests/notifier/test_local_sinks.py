@@ -226,8 +226,8 @@ def apprise(sink: Any, **parts: Any) -> dict[str, Any]:
 
 
 async def test_a_message_given_up_can_be_sent_again(web_sink: Callable[..., Any], service: Callable[..., Any]) -> None:
-    from notifier.room import retry  # noqa: PLC0415
-    from tocsin.clock import SystemClock  # noqa: PLC0415
+    from notifier.room import retry
+    from tocsin.clock import SystemClock
 
     sink = await web_sink("404")
     notifier = await service({"desk": {"kind": "slack", "webhook_url": sink.url, "allow_private": True}})
