@@ -158,6 +158,7 @@ async def test_receivers_that_refuse_hang_and_break_do_not_hold_up_a_healthy_one
     assert asyncio.get_running_loop().time() - started < 5.0  # one that hangs is given up after ten seconds
     assert [delivery.state for delivery in deliveries] == [DeliveryState.DONE] * 20
     assert len(healthy.heard) == 20
+    await notifier.settled("refusing")
     assert len(refusing.heard) == 20
 
 
