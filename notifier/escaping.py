@@ -29,7 +29,7 @@ _SCHEME: Final = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{1,20}):(?=[/\w+%?&-])")
 # A dot that makes a host name of two words: mail clients turn "evil.example" into a link by themselves.
 _HOST_DOT: Final = re.compile(r"(?<=\w)([.\u3002\uff0e\uff61])(?=[^\W\d_]{2,})")
 _MENTION: Final = re.compile(r"([@\uff20])(?=\S)")
-_ANGLE: Final = re.compile(r"<(?=\S)")
+_ANGLE: Final = re.compile(r"<(?=\S|\Z)")  # at the end, too: who knows what is put behind it
 
 # mrkdwn has no escape for these: letters that look the same stand in for them.
 _FORMATTING: Final = str.maketrans("*_~`", "\u2217\u02cd\u223c\u02cb")
