@@ -30,6 +30,7 @@ from sqlalchemy import func, select
 from bench.news import articles, seen
 from tocsin import logs
 from tocsin.app import CHILD_MEMORY_BYTES, Service
+from tocsin.cli.run import SWITCH_S
 from tocsin.clock import SystemClock
 from tocsin.foundation import laid
 from tocsin.health import Health
@@ -42,7 +43,7 @@ from tocsin.stream.port import ARTICLES
 from tocsin.workers import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tocsin.foundation import Foundation
     from tocsin.records import Article
@@ -99,7 +100,7 @@ def a_receiver() -> Iterator[int]:
 
 
 def settings_for(folder: Path, *, port: int, workers: int, more: str = "") -> Settings:
-    """Write a configuration with this receiver, and read it."""
+    """Write a configuration with this receiver, *more* lines in `tocsin`, and read it."""
     config = folder / "config"
     config.mkdir()
     files = CONFIG | {
@@ -119,10 +120,9 @@ def settings_for(folder: Path, *, port: int, workers: int, more: str = "") -> Se
 class Run:
     """One run over one foundation."""
 
-    def __init__(self, foundation: Foundation, pool: Pool, found: Sequence[Article]) -> None:
+    def __init__(self, foundation: Foundation, found: Sequence[Article]) -> None:
         self.store = foundation.store
         self.stream = foundation.stream
-        self.pool = pool
         self.found = found
         self.clock = SystemClock()
         self.accepted: dict[int, float] = {}
@@ -160,16 +160,22 @@ class Run:
     async def passed(self, *, behind: int = 0) -> None:
         """Wait until no group has more than *behind* records before it, and nothing is left to send."""
         async with asyncio.timeout(GIVE_UP_S):
-            while await self.store.read(_waiting) > behind:  # noqa: ASYNC110 - only the store knows, and wakes nobody
+            while await self.waiting() > behind:  # noqa: ASYNC110 - only the store knows, and wakes nobody
                 await asyncio.sleep(TURN_S)
 
-    def children_s(self) -> float:
-        """Return what time the children have had on the processors."""
-        ticks = 0
-        for pid in self.pool.pids:
+    async def waiting(self) -> int:
+        """Return how many records the slowest group has before it, or how many messages wait to be sent."""
+        return await self.store.read(_waiting)
+
+
+def processor_s(pids: Iterable[int]) -> float:
+    """Return what time these processes have had on the processors."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS
+    return ticks / TICKS
 
 
 def _waiting(tx: Tx) -> int:
@@ -195,21 +201,21 @@ async def measure(arguments: argparse.Namespace, folder: Path, port: int) -> dic
             stage_drain_s=2.0,
         )  # fmt: skip
         running = asyncio.ensure_future(service.run(asyncio.Event()))
-        run = Run(foundation, pool, found)
+        run = Run(foundation, found)
         try:
             await run.feed(0, WARM_UP, rate=arguments.rate)
             await run.passed()
-            return await _timed(run, arguments, port)
+            return await _timed(run, pool, arguments, port)
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
 
 
-async def _timed(run: Run, arguments: argparse.Namespace, port: int) -> dict[str, object]:
+async def _timed(run: Run, pool: Pool, arguments: argparse.Namespace, port: int) -> dict[str, object]:
     probe = Probe()
     probing = asyncio.ensure_future(probe.run())
-    usage, children = resource.getrusage(resource.RUSAGE_SELF), run.children_s()
+    usage, children = resource.getrusage(resource.RUSAGE_SELF), processor_s(pool.pids)
     run.accept_s = 0.0
     started = time.monotonic()
     await run.feed(WARM_UP, len(run.found), rate=arguments.rate)
@@ -219,24 +225,30 @@ async def _timed(run: Run, arguments: argparse.Namespace, port: int) -> dict[str
     probing.cancel()
     count = arguments.articles
     parent = spent.ru_utime + spent.ru_stime - usage.ru_utime - usage.ru_stime
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/log") as response:
-        rung = [(at, number) for at, number in await response.json() if number >= WARM_UP]
-    delays = sorted(at - run.accepted[number] for at, number in rung)
+    delays = await rung_after(run, port)
     late = sorted(probe.late_s)
     return {
         "articles_per_s": round(count / taken, 1),
         "parent_ms": round(parent / count * 1e3, 4),
         "accepting_ms": round(run.accept_s / count * 1e3, 4),
-        "children_ms": round((run.children_s() - children) / count * 1e3, 4),
-        "rung": len(rung),
-        "delay_ms": {name: round(value * 1e3, 1) for name, value in _quantiles(delays).items()},
-        "loop_late_ms": {name: round(value * 1e3, 2) for name, value in _quantiles(late).items()},
+        "children_ms": round((processor_s(pool.pids) - children) / count * 1e3, 4),
+        "rung": len(delays),
+        "delay_ms": {name: round(value * 1e3, 1) for name, value in quantiles(delays).items()},
+        "loop_late_ms": {name: round(value * 1e3, 2) for name, value in quantiles(late).items()},
         "stalls": sum(1 for value in late if value > STALL_S),
         "seconds": round(taken, 2),
     }
 
 
-def _quantiles(values: Sequence[float]) -> dict[str, float]:
+async def rung_after(run: Run, port: int) -> list[float]:
+    """Return how many seconds after its article was accepted each message came, the shortest first."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/log") as response:
+        rung = [(at, number) for at, number in await response.json() if number >= WARM_UP]
+    return sorted(at - run.accepted[number] for at, number in rung)
+
+
+def quantiles(values: Sequence[float]) -> dict[str, float]:
+    """Return cuts of *values*, which are in order."""
     if len(values) < 2:
         return {}
     cuts = statistics.quantiles(values, n=1000, method="inclusive")
@@ -253,6 +265,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     logs.configure(level="warning")
+    sys.setswitchinterval(SWITCH_S)  # as the service does
     with tempfile.TemporaryDirectory() as folder, a_receiver() as port:
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         with runner:

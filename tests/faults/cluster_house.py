@@ -145,7 +145,7 @@ class Cluster:
 
     async def _waits(self, stream: Any) -> dict[str, int]:
         """Return what is not through yet: records of each group, records of the relay, and messages by their state."""
-        found = {f"{group} {topic}": int(waiting) for (group, topic), waiting in (await stream._measured()).items()}
+        found = {f"{group} {topic}": int(waiting) for (group, topic), waiting in (await stream.measured()).items()}
         found["outbox"] = self.count("SELECT count(*) FROM stream_records")
         unsettled = "SELECT receiver, state, count(*) FROM notifier_outbox WHERE state NOT IN ('done', 'dead')"
         for receiver, state, waiting in self.ask(f"{unsettled} GROUP BY receiver, state"):

@@ -156,11 +156,12 @@ class KafkaStream:
         """
         async with self._measuring:
             if time.monotonic() - self._lag_at >= LAG_FRESH_S:
-                self._lag = {**self._lag, **await self._measured()}
+                self._lag = {**self._lag, **await self.measured()}
                 self._lag_at = time.monotonic()
             return self._lag
 
-    async def _measured(self) -> Mapping[tuple[str, str], int]:
+    async def measured(self) -> Mapping[tuple[str, str], int]:
+        """Return what `lag` does, asked of the brokers now."""
         cursors = await self._store.read(lambda tx: tx.topics.cursors())
         waiting = dict(await self._store.read(lambda tx: tx.topics.lag()))  # of the relay
         gone = {at: 0 for at in self._lag if at not in cursors}  # what the relay had before it, say
