@@ -31,6 +31,7 @@ LAST_RESORT_S: Final = 9.5
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 COMPILED: Final = "rules.compiled"  # names the rules that compiled at the last start, and the version they did with
 CHILDREN_FOR: Final = frozenset({"ingest", "detectors"})
+SWITCH_S: Final = 0.001  # how long the loop waits for a thread of ours: Python's 5 ms starve the children
 WEB: Final = "web"  # which every process serves; alone it means: nothing else
 
 
@@ -60,6 +61,7 @@ def run(
     address of its own; every one serves the web.
     """
     reload_asked = asyncio.Event()
+    sys.setswitchinterval(SWITCH_S)
     for number in STOPPING:
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,10 @@ class EmbeddedStream:
         del shared
         reader = EmbeddedReader(self, self._store, group, topic)
         await reader.rewind()
-        yield reader
+        try:
+            yield reader
+        finally:
+            await reader.close()
 
     async def fetch(
         self, topic: str, *, start: int, most: int, timeout_s: float, partition: int = 0
@@ -59,7 +63,7 @@ class EmbeddedStream:
 
 
 class EmbeddedReader:
-    """`Reader` of the one partition there is."""
+    """`Reader` of the one partition there is. While there is more than was asked for, it reads ahead."""
 
     def __init__(self, stream: EmbeddedStream, store: Store, group: str, topic: str) -> None:
         self._stream = stream
@@ -69,13 +73,33 @@ class EmbeddedReader:
         self._cursor = 0
         self._position = 0
         self._generation = 0
+        self._ahead: tuple[int, int, asyncio.Task[Sequence[StreamRecord]]] | None = None
 
     async def fetch(self, *, most: int, timeout_s: float) -> Sequence[StreamRecord]:
         """Return the next records, up to *most*, and read on behind them."""
-        found = await self._stream.fetch(self._topic, start=self._position, most=most, timeout_s=timeout_s)
+        ahead, self._ahead = self._ahead, None
+        found: Sequence[StreamRecord] = ()
+        if ahead is not None:
+            start, as_many, task = ahead
+            found = await task
+            if (start, as_many) != (self._position, most):
+                found = ()  # somebody has sought another place since
+        if not found:
+            found = await self._stream.fetch(self._topic, start=self._position, most=most, timeout_s=timeout_s)
         if found:
             self._position = found[-1].offset + 1
+        if len(found) == most:
+            reading = self._stream.fetch(self._topic, start=self._position, most=most, timeout_s=0)
+            self._ahead = self._position, most, asyncio.create_task(reading, name=f"read ahead {self._topic}")
         return found
+
+    async def close(self) -> None:
+        """Forget what was read ahead."""
+        if self._ahead is not None:
+            _, _, task = self._ahead
+            self._ahead = None
+            task.cancel()
+            await asyncio.wait({task})
 
     def generation(self, partition: int) -> int:
         """Return a number that changes with each rewind."""

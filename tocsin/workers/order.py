@@ -10,7 +10,9 @@ from typing import Any
 
 from tocsin.workers.job import Done, Failed, FailureKind, Job
 
-PIECE_S = 0.02  # work for one trip to a child: long against the trip (0.2 ms), short against somebody else's wait
+# Work for one trip to a child: long against the trip (0.2 ms, and some 5 ms while our threads are busy), short against
+# somebody else's wait.
+PIECE_S = 0.06
 PIECE_RECORDS = 256
 FIRST_PIECE_RECORDS = 8  # while a job's pace is unknown
 
