@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Two caches behind one address may tell an old and a new text in turn; that is no news each time.
 FLAPPING = timedelta(minutes=10)
 
+# PostgreSQL's index of addresses takes none above some 2,700 bytes, and refuses the whole document with it.
+URL_LIMIT_BYTES = 2_000
+
 _TRACKING = re.compile(
     r"utm_\w+|mtm_\w+|pk_\w+|piwik_\w+|at_\w+|ns_\w+|hsa_\w+|_hs\w+|mc_[ce]id|fbclid|gclid|gclsrc|igshid|twclid|wbraid|gbraid|"
     r"msclkid|dclid|yclid|wt_?\.?mc(?:_o)?|wt_zmc|xtor|cmpid|cmp|icid|ito|ocid|ncid|ftag|feature|ref_?src|ref_url|src_rss|"
@@ -47,7 +50,8 @@ class Change(StrEnum):
 class Item:
     """One entry with the names it could go by. `by_guid` and `by_url` are missing where they prove nothing.
 
-    `url_key` is the same for all twins of an address, whatever the feed; `content` is what a revision is.
+    `url_key` is the same for all twins of an address, whatever the feed; `content` is what a revision is. `url` is
+    empty where the address is too long to be kept; the names made of it stay.
     """
 
     feed: str
@@ -153,6 +157,12 @@ def clean_url(url: str) -> str:
     return urlunsplit(parts._replace(query="&".join(kept)))
 
 
+def shown_url(url: str | None) -> str:
+    """Return *url* for people to open, or nothing when there is none or none that a store could keep."""
+    cleaned = clean_url(url or "")
+    return cleaned if len(cleaned.encode()) <= URL_LIMIT_BYTES else ""
+
+
 def url_key(url: str | None) -> str | None:
     """Return a name for the page at *url* that http and https, `www.` and AMP twins share; None when it names none.
 
@@ -192,7 +202,7 @@ def _item(feed: str, entry: Entry) -> Item:
         url_key=key,
         content=content,
         entry=entry,
-        url=clean_url(entry.url or ""),
+        url=shown_url(entry.url),
     )
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, strategies as st
 
-from ingest.identity import Change, Known, Match, clean_url, content_key, identify, match, url_key
+from ingest.identity import URL_LIMIT_BYTES, Change, Known, Match, clean_url, content_key, identify, match, url_key
 from ingest.parse import Entry
 from tocsin.testing import HOUR, MINUTE, NOON
 
@@ -216,3 +216,14 @@ def test_people_get_the_address_without_the_tracking(slug: str, tracking: list[s
 def test_spacing_is_no_revision(title: str, summary: str) -> None:
     assert content_key(f" {title}\n", summary, "") == content_key(title, f"{summary} ", "")
     assert content_key(title, summary, "") != content_key(title + "x", summary, "")
+
+
+@given(length=st.integers(1, 3_000), letter=st.sampled_from("aé漢🦊"), tracking=TRACKING)
+def test_an_address_is_shown_whole_or_not_at_all(length: int, letter: str, tracking: list[str]) -> None:
+    plain = f"https://n.example/{letter * length}"
+    url = "?".join(filter(None, [plain, "&".join(tracking)]))
+
+    (item,) = identify("wire", [entry(1, url=url)])
+
+    assert item.url == (plain if len(plain.encode()) <= URL_LIMIT_BYTES else "")
+    assert item.url_key == url_key(plain)
