@@ -71,18 +71,20 @@ class Poller:
         self._configured = feeds
         self._chance = (random or Random()).random  # noqa: S311 — jitter
         self._share = share
+        self._called_off: set[str] = set()
         self._visitor = Visitor(
             clock=clock,
             pool=pool,
             polling=polling,
             chance=self._chance,
             not_before=None if share is None else share.not_before,
+            called_off=self._called_off,
         )
         self._feeds: dict[str, Feed] = {}
         self._strange: set[str] = set()
         self._told: set[str] = set()
         self._learnt: int | None = None
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, FeedRow] = {}
         self._finished = asyncio.Event()
         # Saved up by nobody yet where others may have used up theirs.
         self._budget = float(polling.requests_per_minute) if share is None else 0.0
@@ -110,7 +112,7 @@ class Poller:
                 self._finished.clear()
                 await self._learn_holds()
                 for feed, row in await self._due():
-                    self._under_way.add(row.id)
+                    self._under_way[row.id] = row
                     visits.create_task(self._visit(sessions, feed, row), name=f"poll-{row.id}")
                 await self._sleep(changes)
 
@@ -159,6 +161,7 @@ class Poller:
         scale = schedule.scale(shared, requests_per_minute=self._polling.requests_per_minute)
         self._visitor.bounds = replace(self._visitor.bounds, scale=scale)
         self._compare(rows)
+        self._call_off(rows)
         counted = Counter(row.state for row in rows)
         for state in ("ok", "new", "failing", "gone", "paused"):
             metrics.FEEDS.labels(state=state).set(counted[state])
@@ -172,6 +175,11 @@ class Poller:
         if missing - self._told:
             log.warning("feeds taken out", reason="by another worker's configuration", feeds=sorted(missing)[:TOLD])
         self._strange, self._told = strange, strange | missing
+
+    def _call_off(self, rows: Sequence[FeedRow]) -> None:
+        """Let no visit ask what is, after it began, to be asked elsewhere or not at all."""
+        wanted = {row.id: row.url for row in rows if not row.paused}
+        self._called_off |= {name for name, row in self._under_way.items() if wanted.get(name) != row.url}
 
     async def _learn_holds(self) -> None:
         """Learn which hosts have asked for silence, when we have just begun to ask them."""
@@ -203,7 +211,7 @@ class Poller:
         if room < 1:
             return []
         # Those that finish while we read are still due in what we read.
-        busy = self._under_way | self._strange
+        busy = self._under_way.keys() | self._strange
         slots = self._slots()
         rows = await self._store.read(lambda tx: tx.ingest.due(now, limit=room + len(busy), slots=slots))
         self._strange |= {row.id for row in rows} - self._feeds.keys()  # until we compare the lists anew
@@ -222,7 +230,7 @@ class Poller:
 
     async def _sleep(self, changes: int) -> None:
         """Wait until something is due, may be started again, is finished or has changed."""
-        busy = self._under_way | self._strange
+        busy = self._under_way.keys() | self._strange
         slots = self._slots()
         upcoming = await self._store.read(lambda tx: tx.ingest.upcoming(limit=len(busy) + 1, slots=slots))
         now = self._clock.now()
@@ -252,9 +260,10 @@ class Poller:
             async with self._permit(row) as permit:
                 outcome = await self._visited(sessions, feed, row, permit)
         except Fenced as error:
-            log.debug("feed left to another worker", feed=row.id, reason=str(error))
+            log.debug("visit called off", feed=row.id, reason=str(error))
         finally:
-            self._under_way.discard(row.id)
+            self._under_way.pop(row.id, None)
+            self._called_off.discard(row.id)
             self._finished.set()
         metrics.POLLS.labels(outcome=outcome).inc()
         metrics.POLL_SECONDS.observe((self._clock.now() - started).total_seconds())

@@ -28,8 +28,9 @@ from tocsin.stream.dead_letters import DIED, DOCUMENTS, put_aside
 from tocsin.workers import Done, Failed, Job, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Container, Sequence
 
+    from ingest.identity import Item
     from ingest.settings import Feed, PollingSettings
     from ingest.share import Permit
     from tocsin.clock import Clock
@@ -76,7 +77,9 @@ class Visitor:
         polling: PollingSettings,
         chance: Callable[[], float],
         not_before: Callable[[str], datetime | None] | None = None,
+        called_off: Container[str] = (),
     ) -> None:
+        """*called_off* are the feeds that are not to be asked any more as they were when their visits began."""
         self.bounds = Bounds(floor=polling.floor, ceiling=polling.ceiling)
         self._clock = clock
         self._pool = pool
@@ -85,6 +88,7 @@ class Visitor:
         self.hosts = Hosts(
             at_once=polling.per_host.at_once, gap=polling.per_host.gap, clock=clock, not_before=not_before
         )
+        self._called_off = called_off
         self._places = asyncio.Semaphore(polling.at_once)
         self._job = Job(function=take_in, argument=None, key="v1", deadline_s=polling.parse_deadline.total_seconds())
         self._answers: deque[tuple[datetime, str, bool]] = deque(maxlen=OUTCOMES_WATCHED)
@@ -97,7 +101,8 @@ class Visitor:
         """Ask *feed* once, whose row is *row*, and commit what comes of it, both as *permit* allows.
 
         Raises:
-            Fenced: another worker is to ask it, or has done so; what we had in hand is undone.
+            Fenced: another worker is to ask it, or has done so, or it is to be asked elsewhere or not at all by now;
+                what we had in hand is undone.
             StoreUnavailable: nothing of it is committed, or only whole articles; the feed stays due.
         """
         try:
@@ -122,6 +127,8 @@ class Visitor:
                     if row.attempts and row.id not in self._begun:
                         await alone.enter_async_context(self._one_by_one())
                     await held.enter_async_context(self._places)
+                if row.id in self._called_off:
+                    raise Fenced(f"feed {row.id!r} was changed, paused or taken out before {url} was asked")
                 if await self._is_deadly(store, feed, row):
                     return Outcome.DEADLY
                 got = await fetch(
@@ -229,14 +236,19 @@ class Visitor:
         is_first = row.first_ok_at is None
         backfill = is_first or schedule.is_late(now, row.planned_at)
         items = intake.items
-        take = partial(accept, feed=feed, row=row, language=intake.feed.language, now=now, backfill=backfill)
+        told = partial(accept, feed=feed, row=row, language=intake.feed.language, now=now, backfill=backfill)
         starts = range(0, max(1, len(items)), ENTRIES_A_UNIT)
         earlier = Accepted()
+
+        def take(tx: Tx, items: Sequence[Item]) -> Accepted:
+            tx.ingest.check_address(row)
+            return told(tx, items=items)
+
         for start in starts[:-1]:
             earlier += await store.write(partial(take, items=items[start : start + ENTRIES_A_UNIT]))
 
         def last(tx: Tx) -> tuple[Accepted, bool]:
-            whole = earlier + take(tx, items=items[starts[-1] :])
+            whole = earlier + take(tx, items[starts[-1] :])
             is_gap = keep_window(tx, feed.id, whole)
             values = health.succeeded(
                 feed,
@@ -254,7 +266,7 @@ class Visitor:
                 values["last_new_at"] = now
             if is_first:
                 values["first_ok_at"] = now
-            tx.ingest.save(row.id, values)
+            tx.ingest.end_visit(row, values)
             return whole, is_gap
 
         whole, is_gap = await store.write(last)
@@ -311,16 +323,16 @@ class Visitor:
         letter: DeadLetter | None = None,
     ) -> None:
         values = note(feed, row, self.bounds, now=self._clock.now(), chance=self._chance(), reason=reason)
-        log.warning("feed failed", feed=feed.id, reason=reason, failures=values["failures"], due=values["next_due"])
 
         def unit(tx: Tx) -> None:
-            tx.ingest.save(row.id, values)
+            tx.ingest.end_visit(row, values)
             if hold is not None:
                 tx.ingest.hold_host(*hold)
             if letter is not None:
                 put_aside(tx, letter)
 
         await store.write(unit)
+        log.warning("feed failed", feed=feed.id, reason=reason, failures=values["failures"], due=values["next_due"])
 
     def _letter(self, feed: Feed, got: Fetched, answer: Failed, body_hash: str) -> DeadLetter:
         """Set aside a document that killed, hung or broke its parser."""
@@ -344,4 +356,4 @@ def _set_aside(feed: Feed, row: FeedRow, bounds: Bounds, **told: Any) -> health.
 
 
 async def _save(store: Store, row: FeedRow, values: health.Values) -> None:
-    await store.write(lambda tx: tx.ingest.save(row.id, values))
+    await store.write(lambda tx: tx.ingest.end_visit(row, values))

@@ -5,6 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tocsin.errors import Fenced
 from tocsin.store.ingest import ArticleRow, FeedSetting
 from tocsin.testing import DAY, HOUR, MINUTE, NOON, a_cluster_store
 
@@ -69,6 +72,46 @@ async def test_the_longest_overdue_feed_comes_first(store: Store) -> None:
 
     assert [row.id for row in due] == ["b", "a"]
     assert await store.read(lambda tx: tx.ingest.upcoming(limit=1)) == [("b", NOON)]
+
+
+@pytest.mark.parametrize("moved_to", [None, "https://moved.example/feed"])
+def test_the_end_of_a_visit_is_kept_where_the_feed_is_still_asked_there(tx: Tx, moved_to: str | None) -> None:
+    tx.ingest.sync([setting("a"), setting("b")], {"a": NOON, "b": NOON})
+    tx.ingest.save("a", {"moved_to": moved_to})
+    row = tx.ingest.feed("a")
+    assert row is not None
+
+    tx.ingest.begin_visit("a")
+    tx.ingest.check_address(row)
+    tx.ingest.end_visit(row, {"etag": "x"})
+
+    assert tx.ingest.feed("a") == replace(row, etag="x")
+    other = tx.ingest.feed("b")
+    assert other is not None
+    assert other.etag is None
+
+
+@pytest.mark.parametrize("before", [None, "https://moved.example/feed"])
+@pytest.mark.parametrize("change", ["url", "moved_to"])
+def test_a_visit_to_an_address_that_is_not_the_feed_s_any_more_leaves_nothing(
+    tx: Tx, before: str | None, change: str
+) -> None:
+    tx.ingest.sync([setting("a")], {"a": NOON})
+    tx.ingest.save("a", {"moved_to": before})
+    row = tx.ingest.feed("a")
+    assert row is not None
+    if change == "url":
+        tx.ingest.sync([setting("a", url="https://a.example/new")], {"a": NOON})
+    else:
+        tx.ingest.save("a", {"moved_to": None if before else "https://other.example/feed"})
+    changed = tx.ingest.feed("a")
+
+    with pytest.raises(Fenced, match="'a'"):
+        tx.ingest.check_address(row)
+    with pytest.raises(Fenced, match="'a'"):
+        tx.ingest.end_visit(row, {"etag": "x"})
+
+    assert tx.ingest.feed("a") == changed
 
 
 async def test_a_paused_or_removed_feed_is_never_due(store: Store) -> None:

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from tocsin.errors import RecordUnreadable
+from tocsin.errors import Fenced, RecordUnreadable
 from tocsin.store.schema import Instant, Sealed, Text, insert_ignore, insert_ignore_all, metadata
 
 if TYPE_CHECKING:
@@ -232,6 +232,13 @@ _FRESH = {
 }
 _ACTIVE = and_(feeds.c.listed, ~feeds.c.paused)
 _SAVE_FEED = update(feeds).where(feeds.c.id == bindparam("of_id"))
+_STILL_THERE = and_(
+    feeds.c.id == bindparam("of_id"),
+    feeds.c.url == bindparam("of_url"),
+    feeds.c.moved_to.is_not_distinct_from(bindparam("of_moved_to")),
+)
+_END_VISIT = update(feeds).where(_STILL_THERE)
+_IS_STILL_THERE = select(feeds.c.id).where(_STILL_THERE)
 # Each IN list has one of a few lengths, filled up with NULL, so that its statement is built once and kept. The feed is
 # compared as something that has no index: PostgreSQL, while it knows nothing of a young table, would rather read every
 # article of the feed than look the names up.
@@ -292,8 +299,26 @@ class IngestRepository:
         return most is None or len(changes) + len(fresh) <= most
 
     def save(self, id: str, values: Mapping[str, object]) -> None:  # noqa: A002 — the domain's own word
-        """Change columns of one feed, whose visit came to an end; nothing happens when there is none of that id."""
+        """Change columns of one feed, whatever its visits are about; nothing happens when there is none of that id."""
         self._conn.execute(_SAVE_FEED, {"of_id": id, "attempts": 0, **values})
+
+    def end_visit(self, row: FeedRow, values: Mapping[str, object]) -> None:
+        """Change columns of the feed whose visit began with *row* and came to an end.
+
+        Raises:
+            Fenced: it is asked at another address by now, of which this visit says nothing.
+        """
+        if not self._conn.execute(_END_VISIT, {**_where(row), "attempts": 0, **values}).rowcount:
+            raise _elsewhere(row)
+
+    def check_address(self, row: FeedRow) -> None:
+        """Make sure that what a visit brings, that began with *row*, is of the feed's address.
+
+        Raises:
+            Fenced: it is asked at another one by now.
+        """
+        if self._conn.execute(_IS_STILL_THERE, _where(row)).first() is None:
+            raise _elsewhere(row)
 
     def due(self, now: datetime, *, limit: int, slots: Collection[int] | None = None) -> list[FeedRow]:
         """Return the feeds that are to be asked now, the longest overdue first; with *slots* only those in them."""
@@ -458,6 +483,14 @@ class IngestRepository:
 _REVISED = frozenset(
     {"guid", "url_key", "content", "previous", "revision", "url", "title", "words", "published_at", "changed_at"}
 )
+
+
+def _where(row: FeedRow) -> dict[str, object]:
+    return {"of_id": row.id, "of_url": row.url, "of_moved_to": row.moved_to}
+
+
+def _elsewhere(row: FeedRow) -> Fenced:
+    return Fenced(f"feed {row.id!r}: its address changed while {row.moved_to or row.url} was asked")
 
 
 def _within(query: Select[Any], slots: Collection[int] | None) -> Select[Any]:

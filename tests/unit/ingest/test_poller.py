@@ -52,9 +52,10 @@ def rss(*titles: str, first: int = 1) -> bytes:
 
 @asynccontextmanager
 async def running(
-    store: SqliteStore, polling: PollingSettings, *feeds: Feed, pool: Pool = INLINE
+    store: SqliteStore, polling: PollingSettings, *feeds: Feed, pool: Pool = INLINE, listed: Sequence[Feed] = ()
 ) -> AsyncIterator[Poller]:
-    poller = Poller(store=store, clock=SystemClock(), pool=pool, polling=polling, feeds=lambda: feeds)
+    """Poll *feeds* and what is *listed* at each reload."""
+    poller = Poller(store=store, clock=SystemClock(), pool=pool, polling=polling, feeds=lambda: (*feeds, *listed))
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(poller.run(), name="poller")
         yield poller
@@ -336,6 +337,76 @@ async def test_a_window_without_overlap_is_a_possible_gap(
         await until(told)
 
     assert len(await articles(store)) == 6
+
+
+async def test_a_visit_under_way_undoes_nothing_of_a_changed_address(
+    site: Any, store: SqliteStore, polling: PollingSettings, a_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.visit.ENTRIES_A_UNIT", 1)
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        asked.set()
+        await answers.wait()
+        return web.Response(body=rss("Alt", "Älter"), headers={"ETag": '"old"'})
+
+    site.at("/old", slow)
+    site.holds("/new", rss("Neu"), ETag='"new"')
+    listed = [a_feed(site.url + "/old")]
+
+    async with running(store, polling, listed=listed):
+        await asked.wait()
+        listed[:] = [a_feed(site.url + "/new")]
+        await store.write(lambda tx: tx.wake(sources.CHANGED))
+
+        async def changed() -> bool:
+            return (await row_of(store)).url.endswith("/new")
+
+        await until(changed)
+        answers.set()
+        row = await polled(store)
+
+    assert [article.title for article in await articles(store)] == ["Neu"]
+    assert (row.etag, row.last_entries, row.attempts) == ('"new"', 1, 0)
+
+
+async def test_a_feed_that_is_paused_or_moved_while_it_waits_for_its_host_s_turn_is_not_asked(
+    site: Any, store: SqliteStore, polling: PollingSettings, a_feed: MakeFeed
+) -> None:
+    answers = asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        await answers.wait()
+        return web.Response(body=rss("Eins"))
+
+    polling = polling.model_copy(update={"per_host": polling.per_host.model_copy(update={"at_once": 1})})
+    slow_one = a_feed(site.at("/slow", slow), id="slow")
+    port = site.url.rpartition(":")[2]
+    site.holds("/new", rss("Neu"))
+    listed = [slow_one]
+
+    async with running(store, polling, listed=listed) as poller:
+        await until(lambda: answered(site.asked_for("/slow")))
+        listed[1:] = [a_feed(site.url + f"/{name}", id=name) for name in ("paused", "moved", "removed")]
+        await put(store, sources.PAUSED, "other", "{}")
+
+        await until(lambda: answered(len(poller._under_way) == len(listed)))
+        listed[1:] = [listed[1], a_feed(f"http://localhost:{port}/new", id="moved")]
+        await put(store, sources.PAUSED, "paused", "{}")
+
+        async def heard() -> bool:
+            return (await row_of(store, "paused")).state == "paused"
+
+        await until(heard)
+        answers.set()
+        await polled(store, "slow")
+        await polled(store, "moved")
+
+    assert {request.path for request in site.asked} == {"/slow", "/new"}
+
+
+async def answered(value: object) -> object:
+    return value
 
 
 async def put(store: SqliteStore, kind: str, name: str, value: str) -> None:
