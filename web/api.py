@@ -169,6 +169,8 @@ async def status_of(house: House) -> StatusAnswer:
     """Look at everything that says how the service is."""
     measured = await house.actions.measure()
     unready = list(house.health.unready())
+    if measured.stale:
+        unready.append(f"the numbers are of before: {measured.stale}")
     return StatusAnswer(
         ready=not unready,
         unready=unready,

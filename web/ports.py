@@ -45,7 +45,8 @@ class Measured:
     """What `/api/status` and the gauges tell.
 
     `lag` is records by "group topic", `store_bytes` bytes by part; `dead_letters` are counted by the stage that set
-    them aside, `replays` by the group that has them before it.
+    them aside, `replays` by the group that has them before it. `stale` says why the numbers are of before; empty when
+    they are of now.
     """
 
     version: str
@@ -54,6 +55,7 @@ class Measured:
     store_bytes: Mapping[str, int] = field(default_factory=dict)
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     replays: Mapping[str, int] = field(default_factory=dict)
+    stale: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,10 @@ class Actions(Protocol):
         ...
 
     async def measure(self) -> Measured:
-        """Look at lag, sizes and versions now, and set the gauges of `tocsin.metrics` accordingly."""
+        """Look at lag, sizes and versions now, and set the gauges of `tocsin.metrics` accordingly.
+
+        Answers within seconds whoever is away.
+        """
         ...
 
 

@@ -68,6 +68,12 @@ class RelayedTopicRepository(TopicRepository):
         return {(RELAY, topic): count for topic, count in self._conn.execute(query)}
 
     @override
+    def waiting_since(self) -> datetime | None:
+        """Return when the record was put out that waits longest for the relay."""
+        at: datetime | None = self._conn.execute(select(records.c.at).order_by(records.c.position).limit(1)).scalar()
+        return at
+
+    @override
     def trim(self, topic: str, *, groups: Sequence[str], now: datetime, keep: timedelta, most: int = 5_000) -> int:
         """Forget up to *most* ids each that came by, or that a group has passed, longer ago than *keep*.
 

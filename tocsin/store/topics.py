@@ -189,6 +189,10 @@ class TopicRepository:
             waiting[row.consumer_group, row.topic] = count
         return waiting
 
+    def waiting_since(self) -> datetime | None:
+        """Return when the record was put out that waits longest for the relay: never one where there is no relay."""
+        return None
+
     def bounds(self, topic: str) -> tuple[int, int]:
         """Return the offset of the first record there is, and one behind the last; the same for an empty topic."""
         of_topic = records.c.topic == topic

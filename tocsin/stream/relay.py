@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -126,8 +125,6 @@ class Relay:
             while True:
                 mark = store.mark(WAKE)
                 rows = await _lowest(store, but=landed)
-                age = self._clock.now() - rows[0].at if rows else timedelta(0)
-                metrics.RELAY_OLDEST_SECONDS.set(max(0.0, age.total_seconds()))
                 flight = None
                 if rows:
                     sending = loop.create_task(self._send(producer, rows), name="relay sends")
