@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -37,12 +37,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 WAITING_VISITS = 2_000  # for their host's turn; the requests under way are limited by `at_once`
 IDLE_S = 30.0
 REVIEW = timedelta(minutes=1)  # how often the budget is shared anew and the feeds are counted
-STORE_PAUSE_S = 5.0
+STORE_PAUSE_S = 5.0  # for what is fetched and cannot be kept
+RETRY_S = 0.5  # to ask a store that was away for some work costs it little
 CHANGES_A_UNIT = 2_000  # feeds: more would keep the store's writer from everybody else, and meet the visits of others
 TOLD = 10  # feeds named in one line of the log
 
@@ -84,6 +83,9 @@ class Poller:
         self._strange: set[str] = set()
         self._told: set[str] = set()
         self._learnt: int | None = None
+        self._heard: int | None = None
+        self._reviewed = clock.now()
+        self._in_trouble = False
         self._under_way: dict[str, FeedRow] = {}
         self._finished = asyncio.Event()
         # Saved up by nobody yet where others may have used up theirs.
@@ -99,22 +101,42 @@ class Poller:
                 self._share.resting = self._visitor.hosts.resting
                 self._share.changed = self._finished.set
                 visits.create_task(self._share.keep(), name="share of the feeds")
-            changes = self._store.mark(sources.CHANGED)
-            await self._sync()
-            reviewed = self._clock.now()
             while True:
-                if (latest := self._store.mark(sources.CHANGED)) != changes:
-                    changes = latest
-                    await self._sync()
-                elif self._clock.now() - reviewed > REVIEW:
-                    self._review(await self._store.read(lambda tx: tx.ingest.list_feeds()))
-                    reviewed = self._clock.now()
-                self._finished.clear()
-                await self._learn_holds()
-                for feed, row in await self._due():
-                    self._under_way[row.id] = row
-                    visits.create_task(self._visit(sessions, feed, row), name=f"poll-{row.id}")
-                await self._sleep(changes)
+                try:
+                    await self._turn(sessions, visits)
+                except StoreUnavailable as error:
+                    await self._sit_out(str(error))
+
+    async def _turn(self, sessions: Sessions, visits: asyncio.TaskGroup) -> None:
+        """Start what is due, and wait for what is next.
+
+        Raises:
+            StoreUnavailable: the next turn makes up for what this one left undone.
+        """
+        if (latest := self._store.mark(sources.CHANGED)) != self._heard:
+            await self._sync()
+            self._heard = latest
+            self._reviewed = self._clock.now()
+        elif self._clock.now() - self._reviewed > REVIEW:
+            self._review(await self._store.read(lambda tx: tx.ingest.list_feeds()))
+            self._reviewed = self._clock.now()
+        self._finished.clear()
+        await self._learn_holds()
+        for feed, row in await self._due():
+            self._under_way[row.id] = row
+            visits.create_task(self._visit(sessions, feed, row), name=f"poll-{row.id}")
+        until = await self._next()
+        if self._in_trouble:
+            log.info("store available again", under_way=len(self._under_way))
+            self._in_trouble = False
+        await self._sleep(until, latest)
+
+    async def _sit_out(self, reason: str) -> None:
+        """Start nothing while the store cannot be read; what is under way goes on."""
+        if not self._in_trouble:
+            log.warning("store unavailable", reason=reason, retry_s=RETRY_S, under_way=len(self._under_way))
+        self._in_trouble = True
+        await self._clock.sleep(RETRY_S)
 
     async def _sync(self) -> None:
         """Bring the store's list of feeds up to the configuration and the overlay."""
@@ -136,20 +158,11 @@ class Poller:
             return feeds, rows
 
         while True:
-            feeds, rows = await self._persisted(unit)
+            feeds, rows = await self._store.write(unit)
             if rows is not None:
                 break
         self._feeds = {feed.id: feed for feed in feeds}
         self._review(rows)
-
-    async def _persisted(self, unit: Callable[[Tx], T]) -> T:
-        """Write *unit* however long the store takes to be there again."""
-        while True:
-            try:
-                return await self._store.write(unit)
-            except StoreUnavailable as error:
-                log.warning("store unavailable", reason=str(error), retry_s=STORE_PAUSE_S)
-                await self._clock.sleep(STORE_PAUSE_S)
 
     def _review(self, rows: Sequence[FeedRow]) -> None:
         """Share the request budget among the feeds as they now are, and count them."""
@@ -228,8 +241,8 @@ class Poller:
         self._budget_at = now
         return int(self._budget)
 
-    async def _sleep(self, changes: int) -> None:
-        """Wait until something is due, may be started again, is finished or has changed."""
+    async def _next(self) -> datetime:
+        """Return when something is due or may be started again."""
         busy = self._under_way.keys() | self._strange
         slots = self._slots()
         upcoming = await self._store.read(lambda tx: tx.ingest.upcoming(limit=len(busy) + 1, slots=slots))
@@ -241,10 +254,14 @@ class Poller:
             until = max(until, now + timedelta(seconds=(1 - self._budget) * 60 / per_minute))
         if len(self._under_way) >= WAITING_VISITS:
             until = now + timedelta(seconds=IDLE_S)
-        pause_s = min(IDLE_S, max(0.001, (until - now).total_seconds()))
+        return until
+
+    async def _sleep(self, until: datetime, heard: int) -> None:
+        """Wait until then, or until something is finished or has changed since *heard*."""
+        pause_s = min(IDLE_S, max(0.001, (until - self._clock.now()).total_seconds()))
         async with asyncio.TaskGroup() as waits:
             first = [
-                waits.create_task(self._store.wait(sources.CHANGED, changes, timeout_s=pause_s), name="feeds-changed"),
+                waits.create_task(self._store.wait(sources.CHANGED, heard, timeout_s=pause_s), name="feeds-changed"),
                 waits.create_task(self._finished.wait(), name="visit-finished"),
             ]
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)

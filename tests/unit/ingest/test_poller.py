@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from ingest import sources
 from ingest.poller import Poller
 from ingest.settings import Feed, FeedSettings, PollingSettings
 from tocsin.clock import SystemClock
-from tocsin.errors import StoreFull
+from tocsin.errors import StoreFull, StoreUnavailable
 from tocsin.records import Article
 from tocsin.store.overlay import Change
 from tocsin.store.tx import Tx
@@ -30,6 +31,31 @@ if TYPE_CHECKING:
 
 MakeFeed = Callable[..., Feed]
 SOON_S = 8.0
+
+
+class Leaving:
+    """A store that is away now and then; `refused` are the reads and writes that found it so."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self.is_away = False
+        self.refused = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def read(self, query: Callable[[Tx], Any]) -> Any:
+        self._require()
+        return await self._store.read(query)
+
+    async def write(self, unit: Callable[[Tx], Any]) -> Any:
+        self._require()
+        return await self._store.write(unit)
+
+    def _require(self) -> None:
+        if self.is_away:
+            self.refused += 1
+            raise StoreUnavailable("no server answers")
 
 
 class InlinePool:
@@ -407,6 +433,53 @@ async def test_a_feed_that_is_paused_or_moved_while_it_waits_for_its_host_s_turn
 
 async def answered(value: object) -> object:
     return value
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+async def test_a_store_that_is_away_for_a_while_ends_no_visit_and_is_told_once(
+    site: Any,
+    store: SqliteStore,
+    polling: PollingSettings,
+    a_feed: MakeFeed,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_changed: bool,
+) -> None:
+    monkeypatch.setattr("ingest.poller.RETRY_S", 0.02)
+    monkeypatch.setattr("ingest.poller.STORE_PAUSE_S", 0.02)
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        asked.set()
+        await answers.wait()
+        return web.Response(body=rss("Eins"))
+
+    site.holds("/often", rss("Zwei"))
+    leaving = Leaving(store)
+    listed = [
+        a_feed(site.at("/slow", slow), id="slow"),
+        a_feed(site.url + "/often", id="often", every=timedelta(milliseconds=50)),
+    ]
+
+    with capture_logs() as logs:
+        async with running(cast("SqliteStore", leaving), polling, listed=listed):
+            await asked.wait()
+            await polled(store, "often")
+            leaving.is_away = True
+            if is_changed:
+                listed.append(a_feed(site.url + "/often", id="late"))
+                await store.write(lambda tx: tx.wake(sources.CHANGED))
+            await until(lambda: answered(leaving.refused >= 5))
+            before = len(site.asked_for("/often"))
+            leaving.is_away = False
+            await until(lambda: answered(len(site.asked_for("/often")) > before + 2))
+            answers.set()
+            for feed in listed:
+                await polled(store, feed.id)
+
+    assert len(site.asked_for("/slow")) == 1
+    told = [line["event"] for line in logs if line["event"].startswith("store")]
+    assert told == ["store unavailable", "store available again"]
 
 
 async def put(store: SqliteStore, kind: str, name: str, value: str) -> None:
