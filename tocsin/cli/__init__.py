@@ -75,7 +75,6 @@ class _Lazy(TyperGroup):
         command.rich_markup_mode = None  # to import rich for a page of help takes longer than all else
         command._add_completion = False  # noqa: SLF001  typer has no other way to say so afterwards
         made = get_command(command)
-        made = get_command(command)
         made.name = cmd_name
         return made
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
 import typer
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
+from tocsin.cli.terminal import spelt
 
 if TYPE_CHECKING:
     from tocsin.control import ControlClient
@@ -218,10 +219,10 @@ async def _one_by_one(desk: Desk, action: str, ids: Sequence[str]) -> tuple[int,
     left = 0
     for id_ in ids:
         try:
-            typer.echo(_plain(await desk.act(action, id_)))
+            typer.echo(spelt(await desk.act(action, id_)))
         except AnsweredNo as no:
             left += 1
-            typer.echo(f"tocsin: {_plain(str(no))}", err=True)
+            typer.echo(f"tocsin: {spelt(str(no))}", err=True)
     return len(ids) - left, left
 
 
@@ -232,7 +233,7 @@ async def _many(desk: Desk, action: str, query: Mapping[str, str], *, yes: bool)
         typer.echo("there are no dead letters" + (" of these" if query else ""))
         return 0, 0
     if not yes:
-        of_what = "".join(f", {name} {_plain(value)}" for name, value in query.items())
+        of_what = "".join(f", {name} {spelt(value)}" for name, value in query.items())
         typer.confirm(f"{action} {page['total']} dead letters{of_what}?", abort=True)
     body: dict[str, object] = {**query, "all": True, "until": page["items"][0]["at"]}
     done = left = 0
@@ -241,7 +242,7 @@ async def _many(desk: Desk, action: str, query: Mapping[str, str], *, yes: bool)
         done += answer["done"]
         left += answer["left"]
         for one in answer["refused"]:
-            typer.echo(f"{one['id'][:ID_SHOWN]}: {_plain(one['reason'])}", err=True)
+            typer.echo(f"{one['id'][:ID_SHOWN]}: {spelt(one['reason'])}", err=True)
         if answer["next"] is None:
             break
         body["after"] = answer["next"]
@@ -382,10 +383,10 @@ def _table(items: Sequence[Mapping[str, Any]]) -> list[str]:
             item["id"][:ID_SHOWN],
             _moment(item["at"]),
             str(item["times"]),
-            _plain(item["stage"]),
-            _plain(item["topic"]),
-            _cut(_plain(item["record_id"]), RECORD_SHOWN),
-            _plain(item["reason"].strip().splitlines()[0] if item["reason"].strip() else ""),
+            spelt(item["stage"]),
+            spelt(item["topic"]),
+            _cut(spelt(item["record_id"]), RECORD_SHOWN),
+            spelt(item["reason"].strip().splitlines()[0] if item["reason"].strip() else ""),
         )
         for item in items
     ]
@@ -403,10 +404,10 @@ def _lines(letter: Mapping[str, Any]) -> list[str]:
     place = "" if letter["partition"] is None else f", partition {letter['partition']}, offset {letter['offset']}"
     lines = [
         f"dead letter  {letter['id']}",
-        f"stage        {_plain(letter['stage'])}",
-        f"topic        {_plain(letter['topic'])}{place}",
-        f"record       {_plain(letter['record_id'])}",
-        f"key          {_plain(letter['key'])}",
+        f"stage        {spelt(letter['stage'])}",
+        f"topic        {spelt(letter['topic'])}{place}",
+        f"record       {spelt(letter['record_id'])}",
+        f"key          {spelt(letter['key'])}",
         f"set aside    {_moment(letter['at'])} UTC, {letter['times']} times by now",
         f"bytes        {letter['size_bytes']:,}",
         "reason",
@@ -422,7 +423,7 @@ def _lines(letter: Mapping[str, Any]) -> list[str]:
 
 
 def _indented(text: str) -> list[str]:
-    return [f"  {_plain(line)}" for line in text.splitlines()]
+    return [f"  {spelt(line)}" for line in text.splitlines()]
 
 
 def _moment(at: str) -> str:
@@ -431,8 +432,3 @@ def _moment(at: str) -> str:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _plain(text: str) -> str:
-    """Spell what a terminal would obey: a record may be written by anybody."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape", "replace").decode() for one in text)

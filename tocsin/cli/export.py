@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
+from tocsin.cli.terminal import in_yaml, plain
 
 FEED: Final = "feed"
 PAUSE: Final = "feed_pause"
@@ -64,19 +65,13 @@ def as_yaml(changes: list[dict[str, Any]]) -> str:
         lines += ["# to be put into feeds.yaml, and then taken out of the overlay", "sources:", "  feeds:"]
     for change in added:
         pairs = ", ".join(f"{key}: {_written(value)}" for key, value in {"id": change["id"], **change["value"]}.items())
-        lines += [f"    # added by {_line(change['actor'])}, {change['at']}", f"    - {{{pairs}}}"]
+        lines += [f"    # added by {plain(change['actor'])}, {change['at']}", f"    - {{{pairs}}}"]
     for change in others:
         what = f"feed {change['id']} is paused" if change["kind"] == PAUSE else f"{change['kind']} {change['id']}"
         value = "" if change["kind"] == PAUSE else f": {_written(change['value'])}"
-        lines.append(f"# {_line(what)}{value} (by {_line(change['actor'])}, {change['at']})")
+        lines.append(f"# {plain(what)}{value} (by {plain(change['actor'])}, {change['at']})")
     return "".join(f"{line}\n" for line in lines) or "# nothing was changed\n"
 
 
 def _written(value: object) -> str:
-    """Write *value* as JSON; the line breaks that only YAML knows are escaped too."""
-    written = json.dumps(value, ensure_ascii=False)
-    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in written)
-
-
-def _line(text: str) -> str:
-    return "".join(one if one.isprintable() else " " for one in text)
+    return in_yaml(json.dumps(value, ensure_ascii=False))

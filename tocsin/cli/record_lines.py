@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from tocsin.cli.findings import headline
+from tocsin.cli.terminal import in_json, plain
 from tocsin.errors import RecordUnreadable
 from tocsin.records import Alert, Article, DeadLetter, Reading, Severity, Step
 from tocsin.stream.looking import read, seen_at
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 ID_SHOWN: Final = 12  # digits; commands take the beginning of an id
 _STEPS: Final = {Step.NEW: "bold red", Step.ESCALATION: "bold red", Step.UPDATE: "cyan", Step.CORRECTION: "yellow"}
 _SEVERITIES: Final = {Severity.EXTREME: "bold magenta", Severity.SEVERE: "red", Severity.MODERATE: "yellow"}
-# All that a terminal may take for an order, or that turns the line round; JSON has these only inside of strings.
-_ORDERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """Return *text* in one line and without anything that a terminal would obey."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def as_json(record: StreamRecord) -> str:
@@ -42,7 +35,7 @@ def as_json(record: StreamRecord) -> str:
         text = json.dumps(json.loads(record.value), ensure_ascii=False, separators=(",", ":"))
     except ValueError as error:
         raise RecordUnreadable(f"no JSON: {error}") from error
-    return _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return in_json(text)
 
 
 def line(record: StreamRecord) -> Text:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from tocsin.cli.options import DATA, DataOption, JsonOption
+from tocsin.cli.terminal import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,21 +36,17 @@ def status(data: DataOption = DATA, *, as_json: JsonOption = False) -> None:
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     """Write the answer of `/api/status` for people: what is wrong first."""
     yield "all is well" if told["ready"] else "not ready"
-    yield from (f"  {_line(reason)}" for reason in told["unready"])
+    yield from (f"  {plain(reason)}" for reason in told["unready"])
     yield f"version {told['version']}, rules {str(told['rules'])[:12]}, at {told['time']}"
     yield "stages"
     wide = max((len(stage["name"]) for stage in told["stages"]), default=0)
     for stage in told["stages"]:
         state = "running" if stage["running"] else "not running"
-        trouble = f", {stage['restarts']} restarts, last: {_line(stage['trouble'])}" if stage["restarts"] else ""
-        yield f"  {_line(stage['name']):{wide}}  {state}{trouble}"
+        trouble = f", {stage['restarts']} restarts, last: {plain(stage['trouble'])}" if stage["restarts"] else ""
+        yield f"  {plain(stage['name']):{wide}}  {state}{trouble}"
     yield "waiting records"
     yield from (f"  {name}: {behind:,}" for name, behind in told["lag"].items())
     yield "bytes kept"
     yield from (f"  {part}: {size:,}" for part, size in told["store_bytes"].items())
     letters = told["dead_letters"]
     yield f"dead letters: {letters}{' (tocsin dead-letters list)' if letters else ''}"
-
-
-def _line(text: str) -> str:
-    return "".join(one if one.isprintable() else " " for one in text)

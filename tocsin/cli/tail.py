@@ -132,7 +132,8 @@ def _printer() -> Callable[[StreamRecord], None]:
 
 
 def _json_printer() -> Callable[[StreamRecord], None]:
-    from tocsin.cli.record_lines import as_json, plain
+    from tocsin.cli.record_lines import as_json
+    from tocsin.cli.terminal import plain
 
     def show(record: StreamRecord) -> None:
         try:

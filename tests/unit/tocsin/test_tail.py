@@ -23,7 +23,8 @@ from rich.cells import cell_len
 from typing_extensions import override
 
 from tocsin.cli import main
-from tocsin.cli.record_lines import as_json, line, plain
+from tocsin.cli.record_lines import as_json, line
+from tocsin.cli.terminal import plain
 from tocsin.records import DeadLetter
 from tocsin.settings import Settings, load_settings
 from tocsin.store.tx import Tx
