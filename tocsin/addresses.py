@@ -1,4 +1,6 @@
-"""Which addresses may be dialled. Asked at the socket, after every name and redirect is resolved: nothing gets past it.
+"""Which addresses lead to this machine alone, and which may be dialled.
+
+The latter is asked at the socket, after every name and redirect is resolved: nothing gets past it.
 
 `ipaddress.is_global` is no substitute: it says yes to 64:ff9b::a9fe:a9fe and to 2002:a9fe:a9fe::, both of which
 reach 169.254.169.254 through a translator.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +44,19 @@ _CARRIES_V4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # map
 
 AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
+LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.", "ip6-localhost"})
+
 
 class AddressDenied(OSError):
     """The name leads to an address that we may not dial."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody beyond this machine can reach *host* or hear what is said to it; only a few names are known."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() in LOOPBACK_NAMES
 
 
 def denial(address: str, *, allow_private: bool) -> str | None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
+from tocsin.addresses import is_loopback
 from tocsin.store.access import AuditEntry, Session
 from web.limits import CALLER, LOCAL
 from web.problems import Refused
-from web.settings import is_loopback
 from web.tokens import Scope, hash_of, is_same
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from tocsin.addresses import LOOPBACK_NAMES
 from web.problems import ClientGone, Refused
-from web.settings import LOOPBACK_NAMES, host_and_port
+from web.settings import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

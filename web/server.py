@@ -17,10 +17,11 @@ import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tocsin.addresses import is_loopback
 from tocsin.control import SOCKET, WEB, short_path
 from tocsin.errors import Stop
 from web.limits import LOCAL
-from web.settings import UNPROTECTED, host_and_port, is_loopback
+from web.settings import UNPROTECTED, host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
 
+from tocsin.addresses import is_loopback
 from tocsin.quantities import Duration, Rate, Secret, SecretsFromFiles, Size, Wrong
 from web.tokens import HASH_FORM, SHORTEST, Scope, hash_of
 
-LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.", "ip6-localhost"})
 PORT_LIMIT: Final = 65_535
 
 UNPROTECTED: Final = (
@@ -122,11 +122,3 @@ def host_and_port(listen: str) -> tuple[str, int]:
     if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > PORT_LIMIT:
         raise ValueError(f"{listen!r} is no address with a port: write it as 127.0.0.1:8080")
     return host, int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach *host*; a name other than localhost is taken to be reachable."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() in LOOPBACK_NAMES

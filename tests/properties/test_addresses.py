@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 import pytest
 from hypothesis import given, strategies as st
 
-from tocsin.addresses import AddressDenied, denial, guarded
+from tocsin.addresses import AddressDenied, denial, guarded, is_loopback
 
 PRIVATE = st.sampled_from(["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"])
 NEVER = st.sampled_from(["0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "198.18.0.0/15", "192.0.2.0/24"])
@@ -87,3 +87,17 @@ def test_the_socket_is_refused_before_it_is_opened() -> None:
 
     with pytest.raises(AddressDenied, match=r"10\.1\.2\.3"):
         make((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("10.1.2.3", 80)))
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [("127.0.0.1", True), ("::1", True), ("LOCALHOST", True), ("10.0.0.1", False), ("localhost.evil.example", False)],
+)
+def test_only_this_machine_is_loopback(host: str, near: bool) -> None:
+    assert is_loopback(host) is near
+
+
+@given(st.text(max_size=40))
+def test_no_other_name_is_taken_for_this_machine(host: str) -> None:
+    if is_loopback(host):
+        assert host.lower().startswith(("127.", "localhost", "ip6-localhost", "::1", "0"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
@@ -16,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from typing_extensions import override
 
+from tocsin.addresses import is_loopback
 from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -124,14 +124,7 @@ def parsed(dsn: str) -> dict[str, Any]:
 def goes_abroad(parts: Mapping[str, Any]) -> bool:
     """Whether what is said on such a connection leaves this machine."""
     hosts = [name for key in ("host", "hostaddr") for name in str(parts.get(key) or "").split(",") if name]
-    return not all(host.startswith(("/", "@")) or _is_loopback(host) for host in hosts)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    return not all(host.startswith(("/", "@")) or is_loopback(host) for host in hosts)
 
 
 def where(dsn: str) -> str:

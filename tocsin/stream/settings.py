@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from tocsin.addresses import is_loopback
 from tocsin.quantities import Duration, Outside, Secret, SecretsFromFiles, Wrong
 
 _CLOSED: Final = ConfigDict(frozen=True, extra="forbid")
@@ -30,14 +30,6 @@ def split_broker(broker: str) -> tuple[str, int]:
     if not 0 < int(port) <= PORT_LAST:
         raise ValueError(f"{broker!r}: a port is a number from 1 to {PORT_LAST}")
     return host.strip("[]"), int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is said to *host* does not leave this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _broker(broker: str) -> str:
