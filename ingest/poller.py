@@ -136,6 +136,7 @@ class Poller:
         if not self._in_trouble:
             log.warning("store unavailable", reason=reason, retry_s=RETRY_S, under_way=len(self._under_way))
         self._in_trouble = True
+        self._paused_until = None  # it is over as soon as the store answers
         await self._clock.sleep(RETRY_S)
 
     async def _sync(self) -> None:
