@@ -85,6 +85,7 @@ class Actions:
         self._store = store
         self._archive = archive
         self._pool = pool
+        self._search = asyncio.Semaphore(1)  # people who search must not take all that read the store
         self._clock = clock
         self._known = Measured(version=importlib.metadata.version("tocsin"))
         self._waiting_since: datetime | None = None
@@ -114,6 +115,7 @@ class Actions:
             archive=self._archive,
             explain=self._explain,
             feeds=self._settings().sources.all(),
+            search=self._search,
         )
 
     async def _explain(self, article: Article) -> Sequence[str]:

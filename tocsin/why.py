@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 Explain = Callable[["Article"], Awaitable[Sequence[str]]]
 
 ARTICLES_SHOWN: Final = 5
+_URL: Final = ("http://", "https://")
 _ID: Final = re.compile(r"[0-9a-f]{6,32}")
 _YES, _NO, _OPEN = "yes", "no", "not yet"
+
+_AT_ONCE: Final = nullcontext()
 
 CHANGES: Final[Mapping[str, str]] = {
     "nothing new": "nothing: what the article says was known. A new fact, a higher toll or a surer source would ring",
@@ -69,11 +73,24 @@ class Way:
 
 
 async def why(
-    query: str, *, store: Store, archive: Archive, explain: Explain, feeds: Sequence[Feed]
+    query: str,
+    *,
+    store: Store,
+    archive: Archive,
+    explain: Explain,
+    feeds: Sequence[Feed],
+    search: AbstractAsyncContextManager[object] = _AT_ONCE,
 ) -> Mapping[str, object]:
-    """Answer for up to five articles that *query* means, the newest first."""
+    """Answer for up to five articles that *query* means, the newest first.
+
+    Words are looked for in every title, which takes a while: that is done within *search*.
+    """
     query = query.strip()
-    found = await store.read(lambda tx: _articles(tx, query))
+    if query.startswith(_URL) or _ID.fullmatch(query):
+        found = await store.read(lambda tx: _articles(tx, query))
+    else:
+        async with search:
+            found = await store.read(lambda tx: _articles(tx, query))
     ways = [await _way(row, store=store, archive=archive, explain=explain) for row in found[:ARTICLES_SHOWN]]
     answer: dict[str, object] = {"query": query, "found": len(found), "ways": [_as_json(way) for way in ways]}
     if not ways:
@@ -82,7 +99,7 @@ async def why(
 
 
 def _articles(tx: Tx, query: str) -> list[ArticleRow]:
-    if query.startswith(("http://", "https://")):
+    if query.startswith(_URL):
         return tx.ingest.articles_at(url=query, url_key=url_key(query))
     if _ID.fullmatch(query):
         alerts = tx.incidents.alerts_by_prefix(query)
@@ -100,7 +117,7 @@ def _articles(tx: Tx, query: str) -> list[ArticleRow]:
 
 def _missing(query: str, feeds: Sequence[Feed]) -> Stop:
     """Say why nothing of the kind was ever seen."""
-    if not query.startswith(("http://", "https://")):
+    if not query.startswith(_URL):
         return Stop(
             stage="ingest",
             says=_NO,
