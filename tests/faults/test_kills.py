@@ -29,7 +29,9 @@ from tocsin.stream.port import ALERTS, ARTICLES, READINGS
 HERE: Final = Path(__file__).resolve().parents[2]
 EVERY: Final = "1s"
 FEEDS: Final = 40
-WINDOW: Final = 250  # a feed that is blamed rests for minutes; what slides out meanwhile nobody can fetch
+WINDOW: Final = (
+    520  # all of it: a feed that is blamed rests for minutes, and what slides out meanwhile nobody can fetch
+)
 SETTLE_S: Final = 120.0
 CALM_S: Final = 400.0  # until what was blamed for our kills, a record or a feed, has been taken up once more
 LETTERS: Final = "SELECT topic, reason FROM dead_letters WHERE topic <> 'documents'"  # a feed is only read later
@@ -145,15 +147,26 @@ async def until_done(scene: Scene) -> None:
     """Leave the service alone until everything that was published has come through."""
     scene.service.launched_by = ("-m", "tocsin.cli")
     await scene.service.start_and_wait()
-    async with asyncio.timeout(CALM_S):
-        while scene.accepted() < scene.room.published:
-            await asyncio.sleep(0.2)
-        while scene.ledger.rows(LETTERS) or scene.ledger.count("SELECT count(*) FROM stream_replays"):
-            await asyncio.sleep(0.5)
+    end = time.monotonic() + CALM_S
+    while missing := unaccepted(scene):
+        assert time.monotonic() < end, f"still not accepted after {CALM_S:g} s, by feed: {missing}"
+        await asyncio.sleep(0.2)
+    while (letters := scene.ledger.rows(LETTERS)) or scene.ledger.count("SELECT count(*) FROM stream_replays"):
+        assert time.monotonic() < end, f"still set aside after {CALM_S:g} s: {letters}"
+        await asyncio.sleep(0.5)
     async with asyncio.timeout(SETTLE_S):
         last = -1
         while last != (last := progress(scene.ledger)) or waiting(scene.ledger):
             await asyncio.sleep(1.0)
+
+
+def unaccepted(scene: Scene) -> dict[str, int]:
+    """Return how many articles of each feed were published and are not accepted."""
+    if scene.accepted() >= scene.room.published:
+        return {}
+    known = dict(scene.ledger.rows("SELECT feed, count(*) FROM articles GROUP BY feed"))
+    wanted = Counter(f"f{number % FEEDS}" for number in range(scene.room.published))
+    return {feed: count - known.get(feed, 0) for feed, count in wanted.items() if known.get(feed, 0) < count}
 
 
 def progress(ledger: Ledger) -> int:
