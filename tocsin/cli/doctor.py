@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption
+from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
 from tocsin.errors import AlreadyRunning, Stop, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tocsin.settings import Settings
     from tocsin.store.scrub import Finding
 
 WRONG: Final = 1
@@ -41,8 +42,9 @@ def doctor(
     that runs meanwhile is not disturbed. Exit code 0: all is as it was written; 1: something is not, and each line says
     what to do; 2: it could not be looked at.
     """
-    del config  # the files lie under --data in every configuration of mode embedded
     folder = data.absolute()
+    if config is not None:  # else it is the shipped configuration, and that is embedded
+        _require_own_file(settings_of(config, folder))
     show = _Bar(quiet=as_json)
     try:
         found = list(_found(folder, scrub=scrub or repair, repair=repair, show=show))
@@ -56,6 +58,22 @@ def doctor(
         sys.stdout.write("".join(f"{line}\n" for line in _lines(found, scrubbed=scrub or repair)))
     if found:
         sys.exit(WRONG)
+
+
+def _require_own_file(settings: Settings) -> None:
+    """Make sure that the store is a file of ours; raises Stop with what looks for damage in a database.
+
+    The files of mode embedded lie under --data whatever else is configured.
+    """
+    if settings.tocsin.postgresql is None:
+        return
+    from tocsin.store.postgresql_session import where
+
+    raise Stop(
+        f"mode cluster keeps everything in PostgreSQL ({where(settings.tocsin.postgresql.dsn.get_secret_value())}), and"
+        " what looks for damage there is its own: SHOW data_checksums says whether pages have checksums (pg_checksums"
+        " --enable, with the server stopped, gives them some), pg_amcheck --heapallindexed reads every table and index"
+    )
 
 
 def _found(folder: Path, *, scrub: bool, repair: bool, show: _Bar) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -35,6 +36,15 @@ SWITCH_S: Final = 0.001  # how long the loop waits for a thread of ours: Python'
 WEB: Final = "web"  # which every process serves; alone it means: nothing else
 
 
+class Level(StrEnum):
+    """How grave a line must be to be logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 def run(
     stages: Annotated[
         list[str] | None,
@@ -52,7 +62,9 @@ def run(
         str | None,
         typer.Option("--listen", metavar="HOST:PORT", help="Where the web is served, instead of web.listen."),
     ] = None,
-    level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    level: Annotated[Level, typer.Option("--log-level", case_sensitive=False, help="The least that is logged.")] = (
+        Level.INFO
+    ),
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 

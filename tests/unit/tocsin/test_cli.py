@@ -396,6 +396,26 @@ def test_what_no_process_can_do_is_refused_before_it_starts(tocsin: Tocsin, tmp_
     assert not (tmp_path / "data").exists()
 
 
+def test_the_doctor_says_who_looks_for_damage_in_a_database(tocsin: Tocsin, tmp_path: Path) -> None:
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster" / "tocsin.yaml").write_text(CLUSTER)
+
+    said = tocsin("doctor", "--scrub", "--config", "cluster")
+
+    assert said.code == 2
+    assert "pg_amcheck" in said.err
+    assert "data_checksums" in said.err
+    assert "no store" not in said.err
+
+
+@pytest.mark.parametrize("word", ["foo", ""])
+def test_a_log_level_that_is_none_is_answered_with_those_there_are(tocsin: Tocsin, word: str) -> None:
+    said = tocsin("run", "--log-level", word)
+
+    assert said.code == 2
+    assert all(f"'{level}'" in said.err for level in ("debug", "info", "warning", "error"))
+
+
 def test_the_status_of_nothing_is_no_status(tocsin: Tocsin) -> None:
     said = tocsin("status")
 
