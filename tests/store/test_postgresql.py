@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from pydantic import ValidationError
 from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.servers.postgresql import PostgresqlServer
 from tocsin.errors import Fenced, SettingsInvalid, StoreDamaged, StoreUnavailable
+from tocsin.leases import LASTING
 from tocsin.store import postgresql_session
 from tocsin.store.overlay import Change, overlay
 from tocsin.store.postgresql import PostgresqlStore
@@ -308,6 +310,14 @@ def test_what_is_no_connection_string_is_told_without_showing_it(dsn: str) -> No
         validate(PostgresqlSettings, parse(f"dsn: '{dsn}'".encode(), file="tocsin.yaml"))
 
     assert PASSWORD not in str(caught.value)
+
+
+def test_a_process_that_is_stopped_never_holds_its_locks_longer_than_a_lease_lasts() -> None:
+    longest = Timeouts.model_validate({"idle_in_transaction": "5s"})
+
+    assert longest.idle_in_transaction < LASTING
+    with pytest.raises(ValidationError):
+        Timeouts.model_validate({"idle_in_transaction": "6s"})
 
 
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer"])

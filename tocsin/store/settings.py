@@ -21,8 +21,9 @@ class Timeouts(BaseModel):
     connect: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=1))] = timedelta(seconds=5)
     statement: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = timedelta(seconds=15)
     lock: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=1))] = timedelta(seconds=5)
-    # A process that is stopped inside a transaction holds its locks for so long: keep it below what a lease lasts.
-    idle_in_transaction: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=1))] = timedelta(
+    # A process that is stopped inside a transaction holds its locks for so long: less than a lease lasts (6 s), or
+    # whoever takes the lease over would wait for them.
+    idle_in_transaction: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(seconds=5))] = timedelta(
         seconds=5
     )
 
