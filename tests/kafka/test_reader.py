@@ -17,8 +17,10 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from structlog.testing import capture_logs
 
 from tests.kafka.houses import KafkaHouse, a_kafka_house, a_stream
-from tests.servers.kafka import KafkaBroker
+from tests.servers.fixtures import or_left_out
+from tests.servers.kafka import KafkaBroker, kafka_broker
 from tocsin import metrics
+from tocsin.errors import Stop
 from tocsin.store.tx import Tx
 from tocsin.stream.member import FETCH_BYTES, PARTITION_FETCH_BYTES, KafkaReader
 from tocsin.stream.port import ARTICLES, READINGS, StreamRecord
@@ -254,3 +256,19 @@ def test_a_single_process_imports_nothing_of_a_cluster(vendor: str) -> None:
     code = f"import sys, tocsin.app, tocsin.settings; sys.exit({vendor!r} in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+async def test_a_session_shorter_than_the_brokers_allow_is_a_reason_to_stop_and_says_what_to_change(
+    postgresql: str, pytestconfig: pytest.Config
+) -> None:
+    as_it_comes = {"group.min.session.timeout.ms": "6000"}
+    with or_left_out(pytestconfig, lambda: kafka_broker(settings=as_it_comes)) as broker:
+        async with (
+            a_kafka_house(postgresql, broker.bootstrap, relay=False, session="3s") as house,
+            house.stream.reader("g", ARTICLES, shared=True) as reader,
+        ):
+            with pytest.raises(Stop) as caught:
+                await first(reader, 1)
+
+    assert str(caught.value).startswith("tocsin.kafka.session: the brokers refuse 3 s")
+    assert "group.min.session.timeout.ms (6000 unless somebody set it)" in str(caught.value)

@@ -20,6 +20,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import (
     CorruptRecordException,
     IllegalStateError,
+    InvalidSessionTimeoutError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
@@ -27,7 +28,7 @@ from aiokafka.errors import (
 from typing_extensions import override
 
 from tocsin import metrics
-from tocsin.errors import StoreUnavailable, StreamUnavailable
+from tocsin.errors import Stop, StoreUnavailable, StreamUnavailable
 from tocsin.stream import wire
 from tocsin.stream.brokers import let_go
 from tocsin.stream.port import StreamRecord
@@ -107,7 +108,11 @@ class KafkaReader:
     # ---------------------------------------------------------------------------------------------- the port
 
     async def fetch(self, *, most: int, timeout_s: float) -> Sequence[StreamRecord]:
-        """Return the next records, up to *most*; wait up to *timeout_s* while there is none, or nobody to ask."""
+        """Return the next records, up to *most*; wait up to *timeout_s* while there is none, or nobody to ask.
+
+        Raises:
+            Stop: the brokers will never have us as a member of the group.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
             found = await self._turn(most, max(0.01, min(TURN_S, deadline - time.monotonic())))
@@ -156,6 +161,7 @@ class KafkaReader:
         except CorruptRecordException as error:
             return await self._damaged(error)
         except KafkaError as error:
+            self._require_session_taken(error)
             await self._rebuild(f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_S)
         else:
@@ -335,6 +341,16 @@ class KafkaReader:
         return [
             StreamRecord(topic=self._topic, partition=where, offset=offset, key="", id=name, value=None, damage=damage)
         ]
+
+    def _require_session_taken(self, error: KafkaError) -> None:
+        """Stop where no other try will help: *error* says that the brokers take no session so short, or so long."""
+        # aiokafka wraps it as often as not, and names it in the text.
+        if InvalidSessionTimeoutError.__name__ in f"{error!r}":
+            raise Stop(
+                f"tocsin.kafka.session: the brokers refuse {self._settings.session.total_seconds():g} s: take one"
+                " within their group.min.session.timeout.ms (6000 unless somebody set it) and"
+                " group.max.session.timeout.ms, or change those on every broker"
+            ) from error
 
     async def _watch(self) -> None:
         """See by another way whether records wait that this consumer does not bring, and replace it if so."""
