@@ -80,15 +80,15 @@ class Matchable(Protocol):
     @property
     def types(self) -> Sequence[str]: ...  # noqa: D102 - the words of `Alert`
     @property
-    def countries(self) -> Sequence[str]: ...  # noqa: D102
+    def countries(self) -> Sequence[str]: ...  # noqa: D102 - the words of `Alert`
     @property
-    def alliances(self) -> Sequence[str]: ...  # noqa: D102
+    def alliances(self) -> Sequence[str]: ...  # noqa: D102 - the words of `Alert`
     @property
-    def severity(self) -> Severity: ...  # noqa: D102
+    def severity(self) -> Severity: ...  # noqa: D102 - the words of `Alert`
     @property
-    def certainty(self) -> Certainty: ...  # noqa: D102
+    def certainty(self) -> Certainty: ...  # noqa: D102 - the words of `Alert`
     @property
-    def facts(self) -> Sequence[Fact]: ...  # noqa: D102
+    def facts(self) -> Sequence[Fact]: ...  # noqa: D102 - the words of `Alert`
 
 
 def matches(alert: Matchable, matcher: Matcher) -> bool:

@@ -276,8 +276,8 @@ async def a_cluster_store(dsn: str, *, timeouts: Timeouts | None = None) -> Asyn
 def a_cluster_transaction(dsn: str) -> Iterator[Tx]:
     """Yield a transaction on a PostgreSQL database, which is undone at the end."""
     from tocsin.store.migrate import migrate  # noqa: PLC0415 — few tests need the driver
-    from tocsin.store.postgresql_session import engine  # noqa: PLC0415
-    from tocsin.store.settings import Timeouts  # noqa: PLC0415
+    from tocsin.store.postgresql_session import engine  # noqa: PLC0415 — it is the driver's
+    from tocsin.store.settings import Timeouts  # noqa: PLC0415 — needed together with the driver only
 
     database = engine(dsn, timeouts=Timeouts(), name="test")
     migrate(database)

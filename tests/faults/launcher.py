@@ -100,7 +100,7 @@ def _die_in_a_cluster(death: _Death) -> None:
             death.passing("inside a transaction")
         return answer
 
-    Session.execute = execute  # type: ignore[method-assign, assignment]
+    Session.execute = execute  # type: ignore[method-assign, assignment]  # we stand between
 
 
 def _wrap(owner: type, name: str, death: _Death, *, before: str = "", after: str = "") -> None:

@@ -40,7 +40,7 @@ def migrate(engine: Engine, *, to: str = HEAD) -> None:
         if _is_there(conn, to):
             return
         from alembic import command  # noqa: PLC0415 — see above
-        from alembic.config import Config  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415 — see above
 
         config = Config()
         config.set_main_option("script_location", str(SCRIPTS))
