@@ -29,9 +29,7 @@ from tocsin.stream.port import ALERTS, ARTICLES, READINGS
 HERE: Final = Path(__file__).resolve().parents[2]
 EVERY: Final = "1s"
 FEEDS: Final = 40
-WINDOW: Final = (
-    520  # all of it: a feed that is blamed rests for minutes, and what slides out meanwhile nobody can fetch
-)
+WINDOW: Final = 520  # all of it: a feed that is blamed rests for minutes, and loses what slides out meanwhile
 SETTLE_S: Final = 120.0
 CALM_S: Final = 400.0  # until what was blamed for our kills, a record or a feed, has been taken up once more
 LETTERS: Final = "SELECT topic, reason FROM dead_letters WHERE topic <> 'documents'"  # a feed is only read later
