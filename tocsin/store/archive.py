@@ -110,12 +110,12 @@ class FileArchive:
     def by_key(self, kind: str, key: str) -> list[Kept]:
         """Return all of one key, the newest first."""
         query = "SELECT * FROM records WHERE kind = ? AND key = ? ORDER BY seen_at DESC"
-        return _once(row for rows in _asked(self._newest_first(), query, (kind, key)) for row in rows)
+        return _once(row for rows in _asked(self._newest_first(), query, (kind, _storable(key))) for row in rows)
 
     def by_url(self, kind: str, url: str) -> list[Kept]:
         """Return all of one URL, the newest first."""
-        query = "SELECT * FROM records WHERE url = ? AND kind = ? ORDER BY seen_at DESC"
-        return _once(row for rows in _asked(self._newest_first(), query, (url, kind)) for row in rows)
+        query = "SELECT * FROM records WHERE url = ? AND url <> '' AND kind = ? ORDER BY seen_at DESC"
+        return _once(row for rows in _asked(self._newest_first(), query, (_storable(url), kind)) for row in rows)
 
     def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:
         """Return what holds all of *words* in title or text, the newest first."""
@@ -273,10 +273,10 @@ def _insert(conn: sqlite3.Connection, records: Iterable[Kept]) -> None:
         for record in records:
             row = (
                 record.kind,
-                record.id,
-                record.key,
+                _storable(record.id),
+                _storable(record.key),
                 (record.seen_at - EPOCH) // MICROSECOND,
-                record.url,
+                _storable(record.url),
                 zlib.compress(record.value, _COMPRESSION),
             )
             added = conn.execute(
@@ -285,8 +285,13 @@ def _insert(conn: sqlite3.Connection, records: Iterable[Kept]) -> None:
                 row,
             )
             if added.rowcount == 1 and (record.title or record.text):
-                words = (added.lastrowid, record.title, record.text)
+                words = (added.lastrowid, _storable(record.title), _storable(record.text))
                 conn.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", words)
+
+
+def _storable(text: str) -> str:
+    """Return *text* without halves of surrogates, which no UTF-8 can say."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _once(found: Iterable[Kept]) -> list[Kept]:

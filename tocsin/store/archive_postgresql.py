@@ -27,29 +27,36 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import TSVECTOR, insert
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.exc import DBAPIError
 
-from tocsin.errors import StoreFull, StoreUnavailable
+from tocsin.errors import RecordUnreadable, StoreDamaged, StoreUnavailable
 from tocsin.store.archive import Kept
-from tocsin.store.postgresql_session import connect
+from tocsin.store.postgresql_session import connect, sqlstate, translated, words
 from tocsin.store.schema import EPOCH, MICROSECOND
 from tocsin.store.settings import Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Row, Select
 
 log = structlog.get_logger()
 
 LOCK: Final = 0x70C51A2C  # any number: one worker at a time makes a table
+AT: Final = "archive"
 WEEK: Final = timedelta(days=7)
-TEXT_LIMIT: Final = 200_000  # characters; a tsvector holds a megabyte at most, and says so by an error
-DISK_FULL: Final = "53100"
+TEXT_LIMIT: Final = 200_000  # characters
+# A tsvector holds 1,048,575 bytes at most, else the row is refused. It takes 8 bytes for a word of three, which with
+# its space are 4 here, and for all others less than twice what they are here.
+INDEXED_BYTES: Final = 500_000
+_GONE: Final = ("23514", "42P01", "3F000")  # no such week, table or schema: dropped since we looked
+_REFUSED_US: Final = "42"  # rights, names: what has nothing to do with the record
 _COMPRESSION: Final = 1
 _NAME: Final = re.compile(r"records_(?P<day>\d{4}_\d{2}_\d{2})")
-_WORD: Final = re.compile(r"\w+")
+_LONGEST_CHARACTER: Final = 4  # bytes
+_SPACE: Final = ord(" ")
+_REMEMBERED: Final = 0xFFFF  # what lies beyond is rare, and a stranger could send a million of it
 
 _SCHEMA: Final = """
 CREATE SCHEMA IF NOT EXISTS archive;
@@ -81,8 +88,13 @@ _LATEST: Final = _FOUND.where(tuple_(_c.seen_at, _c.id) < tuple_(bindparam("inst
 _BY_KEY: Final = _FOUND.where(_c.key == bindparam("of_key")).order_by(*_NEWEST)
 _BY_URL: Final = _FOUND.where(_c.url == bindparam("of_url"), _c.url != "").order_by(*_NEWEST)
 _SEARCH: Final = _FOUND.where(_c.words.op("@@")(func.plainto_tsquery(text("'simple'"), bindparam("terms"))))
+# All rows by one statement, in binary: a statement for each takes the server twice as long, and text takes us as long.
 _PUT: Final = (
-    insert(_records).values(words=func.to_tsvector(text("'simple'"), bindparam("told"))).on_conflict_do_nothing()
+    "INSERT INTO archive.records (kind, id, key, seen_at, url, words, value)"
+    " SELECT kind, id, key, seen_at, url, to_tsvector('simple', told), value"
+    " FROM unnest(%(kind)b::text[], %(id)b::text[], %(key)b::text[], %(seen_at)b::bigint[],"
+    " %(url)b::text[], %(told)b::text[], %(value)b::bytea[])"
+    " AS given (kind, id, key, seen_at, url, told, value) ON CONFLICT DO NOTHING"
 )
 _SIZES: Final = text(
     "SELECT child.relname AS name, pg_total_relation_size(child.oid) AS size FROM pg_inherits"
@@ -117,14 +129,19 @@ class PostgresqlArchive:
         """Keep records; what is there already stays as it is.
 
         Raises:
+            RecordUnreadable: one of them the database will never take; nothing was kept.
             StoreFull, StoreUnavailable: nothing was kept.
         """
         if not kept:
             return
-        with self._asking() as conn:
-            self._make_for(conn, kept)
-            conn.execute(_PUT, [_row(record) for record in kept])
-            conn.commit()
+        columns = _columns(kept)
+        try:
+            try:
+                self._put(kept, columns)
+            except _Gone:
+                self._put(kept, columns)
+        except DBAPIError as error:
+            raise RecordUnreadable(f"{AT}: {words(error)}") from error
 
     def latest(self, kind: str, *, limit: int, before: tuple[datetime, str] | None = None) -> list[Kept]:
         """Return a page, the newest first; *before* is the instant and id of the last one seen."""
@@ -141,7 +158,7 @@ class PostgresqlArchive:
 
     def search(self, kind: str, words: str, *, limit: int = 50) -> list[Kept]:
         """Return what holds all of *words* in title or text, the newest first."""
-        terms = " ".join(_WORD.findall(_folded(words)))
+        terms = _folded(words).strip()
         if not terms:
             return []
         return self._found(_SEARCH.order_by(*_NEWEST).limit(limit), of_kind=kind, terms=terms)
@@ -169,6 +186,12 @@ class PostgresqlArchive:
                 dropped.append(name)
         return dropped
 
+    def _put(self, kept: Sequence[Kept], columns: Mapping[str, list[object]]) -> None:
+        with self._asking() as conn:
+            self._make_for(conn, kept)
+            conn.exec_driver_sql(_PUT, dict(columns))
+            conn.commit()
+
     def _make_for(self, conn: Connection, kept: Sequence[Kept]) -> None:
         """Make the weeks that *kept* falls into; several workers may want to at once."""
         wanted = {_partition(record.seen_at): _monday(record.seen_at) for record in kept}
@@ -191,7 +214,7 @@ class PostgresqlArchive:
 
     @contextmanager
     def _asking(self) -> Iterator[Connection]:
-        """Hand out a connection to a database that has our tables."""
+        """Hand out a connection to a database that has our tables; what it says of a record itself stays as it is."""
         try:
             with self._engine.connect() as conn:
                 if not self._ready:
@@ -201,28 +224,68 @@ class PostgresqlArchive:
                     self._ready = True
                 yield conn
         except DBAPIError as error:
-            self._ready = False  # another worker may have dropped a week that we take to be there
+            self._ready = False
             self._made.clear()
-            state = getattr(error.orig, "sqlstate", None)
-            raise (StoreFull if state == DISK_FULL else StoreUnavailable)(f"archive: {error.orig}") from error
+            code = sqlstate(error)
+            if code in _GONE:
+                raise _Gone(f"{AT}: {words(error)}") from error
+            if code.startswith(_REFUSED_US):
+                raise StoreUnavailable(f"{AT}: {words(error)}") from error
+            meant = translated(error, at=AT)
+            if meant is error:
+                raise
+            # Alerts go on without an archive, so a damaged one ends no process.
+            raise (StoreUnavailable(str(meant)) if isinstance(meant, StoreDamaged) else meant) from error
 
 
-def _row(record: Kept) -> dict[str, object]:
+class _Gone(StoreUnavailable):
+    """What we took to be there was dropped by another worker, or by hand."""
+
+
+def _columns(kept: Sequence[Kept]) -> dict[str, list[object]]:
     return {
-        "kind": record.kind,
-        "id": record.id,
-        "key": record.key,
-        "seen_at": _micros(record.seen_at),
-        "url": record.url,
-        "told": _folded(f"{record.title} {record.text}"),
-        "value": zlib.compress(record.value, _COMPRESSION),
+        "kind": [record.kind for record in kept],
+        "id": [record.id for record in kept],
+        "key": [record.key for record in kept],
+        "seen_at": [_micros(record.seen_at) for record in kept],
+        "url": [record.url for record in kept],
+        "told": [_folded(f"{record.title} {record.text}") for record in kept],
+        "value": [zlib.compress(record.value, _COMPRESSION) for record in kept],
     }
 
 
-def _folded(words: str) -> str:
-    """Return *words* without accents, as the embedded archive's index folds them, and short enough to be indexed."""
-    marked = unicodedata.normalize("NFKD", words[:TEXT_LIMIT].replace("\0", " ")).casefold()
-    return "".join(letter for letter in marked if not unicodedata.combining(letter))
+def _folded(told: str) -> str:
+    """Return the words of *told* without accents, as the embedded archive's index folds them, as many as go into one.
+
+    Without what stands between them: PostgreSQL would take `a/b` for a file and `c.d` for a host, and where its
+    locale is C a quotation mark for a letter.
+    """
+    told = told[:TEXT_LIMIT]
+    if told.isascii():
+        return told.translate(_FOLDED).lower()
+    return _cut(unicodedata.normalize("NFKD", told).casefold().translate(_FOLDED))
+
+
+def _cut(folded: str) -> str:
+    """Return as many words as a tsvector holds: in NFKD one character may have become six."""
+    if len(folded) * _LONGEST_CHARACTER <= INDEXED_BYTES:
+        return folded
+    encoded = folded.encode("utf-8")
+    return encoded[:INDEXED_BYTES].rpartition(b" ")[0].decode("utf-8") if len(encoded) > INDEXED_BYTES else folded
+
+
+class _Folded(dict[int, int | None]):
+    """What becomes of a character: letters and digits stay, marks go, all else is a space. Each is looked up once."""
+
+    def __missing__(self, code: int) -> int | None:
+        letter = chr(code)
+        folded = None if unicodedata.combining(letter) else code if letter.isalnum() else _SPACE
+        if code <= _REMEMBERED:
+            self[code] = folded
+        return folded
+
+
+_FOLDED: Final = _Folded()
 
 
 def _kept(rows: Iterable[Row[Any]]) -> Iterator[Kept]:
