@@ -113,6 +113,11 @@ def configure(*, level: str = "INFO", json: bool | None = None, stream: TextIO |
     logging.captureWarnings(capture=True)
 
 
+def silence(library: str) -> None:
+    """Have *library* log nothing: whoever calls it tells what went wrong."""
+    logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
+
 def hide(secrets: Iterable[str]) -> None:
     """Never show these values, wherever they turn up; called with each secret that a configuration holds."""
     global _hidden_pattern  # noqa: PLW0603 - one process, one log

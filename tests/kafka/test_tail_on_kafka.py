@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -68,6 +70,20 @@ async def tailing(folder: Path, *options: str) -> AsyncIterator[Callable[[int], 
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def test_brokers_that_are_away_are_named_and_nothing_else_is_said(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        broker = f"127.0.0.1:{taken.getsockname()[1]}"
+    kafka = {"brokers": [broker], "replication": 1}
+    told = {"tocsin": {"mode": "cluster", "kafka": kafka, "postgresql": {"dsn": f"postgresql://u:p@{broker}/d"}}}
+    (tmp_path / "tocsin.yaml").write_text(json.dumps(told))
+
+    command = (sys.executable, "-m", "tocsin.cli", "tail", "alerts", "--config", tmp_path, "--data", tmp_path)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr == f"tocsin: no broker answers at {broker} (tocsin.kafka.brokers): connection refused\n"
 
 
 def titles(records: Sequence[StreamRecord]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tocsin.cli.options import settings_of
-from tocsin.errors import Stop, TryLater
+from tocsin.errors import Stop, StreamUnavailable, TryLater
 
 if TYPE_CHECKING:
     from tocsin.control import ControlClient
@@ -50,7 +50,12 @@ async def _in_file(settings: Settings) -> AsyncIterator[Look]:
 
 @asynccontextmanager
 async def _on_brokers(settings: Settings) -> AsyncIterator[Look]:
-    """Reach for the brokers only: no look needs the database, so that store is never opened."""
+    """Reach for the brokers only: no look needs the database, so that store is never opened.
+
+    Raises:
+        StreamUnavailable: no broker answers; it says where, and each one's reason.
+    """
+    from tocsin import logs
     from tocsin.clock import SystemClock
     from tocsin.store.postgresql import PostgresqlStore
     from tocsin.stream.kafka import KafkaStream
@@ -59,8 +64,15 @@ async def _on_brokers(settings: Settings) -> AsyncIterator[Look]:
     assert kafka is not None
     assert postgresql is not None
     stream = KafkaStream(kafka, store=PostgresqlStore(postgresql.dsn.get_secret_value(), clock=clock), clock=clock)
+    logs.silence("aiokafka")
     try:
         yield stream
+    except StreamUnavailable as error:
+        at = ", ".join(f"{host}:{port}" for host, port in stream.brokers.addresses)
+        reason = (await stream.brokers.complaint(error)).removeprefix(f"{at}: ")
+        if reason == str(error):  # they answer, only not this
+            raise
+        raise StreamUnavailable(f"no broker answers at {at} (tocsin.kafka.brokers): {reason}") from error
     finally:
         await stream.close()
 
