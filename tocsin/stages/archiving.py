@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from tocsin.consumer import Unit
 from tocsin.errors import RecordUnreadable
 from tocsin.store.archive import Kept
 from tocsin.stream.codec import alert_outline, article_outline, reading_outline
@@ -14,7 +13,7 @@ from tocsin.stream.port import ALERTS, ARTICLES, READINGS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tocsin.consumer import Work
+    from tocsin.consumer import Unit, Work
     from tocsin.store.port import Archive
     from tocsin.store.tx import Tx
     from tocsin.stream.port import StreamRecord
@@ -42,15 +41,29 @@ def archiving(archive: Archive, *, gather_s: float = 0.0) -> Work:
 
 
 def _keep(archive: Archive, records: Sequence[StreamRecord]) -> Sequence[Unit]:
-    kept, units = [], list[Unit]()
-    for record in records:
-        try:
-            kept.append(_kept(record))
-            units.append(_nothing_more)
-        except RecordUnreadable as error:
-            units.append(_raising(error))
-    archive.put(kept)
-    return units
+    read = [_read(record) for record in records]
+    refused = iter(_put(archive, [one for one in read if isinstance(one, Kept)]))
+    errors = [next(refused) if isinstance(one, Kept) else one for one in read]
+    return [_nothing_more if error is None else _raising(error) for error in errors]
+
+
+def _put(archive: Archive, kept: Sequence[Kept]) -> list[RecordUnreadable | None]:
+    """Keep all that can be kept; return for each record why it cannot. One that is refused takes all others with it."""
+    try:
+        archive.put(kept)
+    except RecordUnreadable as error:
+        if len(kept) == 1:
+            return [error]
+        middle = len(kept) // 2
+        return [*_put(archive, kept[:middle]), *_put(archive, kept[middle:])]
+    return [None] * len(kept)
+
+
+def _read(record: StreamRecord) -> Kept | RecordUnreadable:
+    try:
+        return _kept(record)
+    except RecordUnreadable as error:
+        return error
 
 
 def _kept(record: StreamRecord) -> Kept:

@@ -57,6 +57,7 @@ class Archive(Protocol):
         """Keep records; what is there already stays as it is.
 
         Raises:
+            RecordUnreadable: one of them can never be kept; the others may not have been kept either.
             StoreFull, StoreUnavailable: some were not kept.
 
         """
