@@ -89,7 +89,7 @@ class Actions:
         self._clock = clock
         self._known = Measured(version=importlib.metadata.version("tocsin"))
         self._waiting_since: datetime | None = None
-        self._lag: asyncio.Task[Mapping[tuple[str, str], int]] | None = None
+        self._lag: asyncio.Task[Mapping[tuple[str, str], int] | None] | None = None
         self.letters = Desk(store=store, clock=clock, receivers=lambda: settings().notifier.receivers)
 
     def feed_problems(self, feed: Mapping[str, object]) -> Sequence[str]:
@@ -161,20 +161,26 @@ class Actions:
         Whoever asks them is not cancelled, which would leave connections behind, but joined by the next.
         """
         if self._lag is None:
-            self._lag = asyncio.get_running_loop().create_task(self.stream.lag(), name="measure lag")
+            self._lag = asyncio.get_running_loop().create_task(self._asked(), name="measure lag")
         asking = self._lag
         await asyncio.wait({asking}, timeout=LAG_S)
         if not asking.done():
             return self._known.lag
         if self._lag is asking:
             self._lag = None
-        try:
-            lag = asking.result()
-        except TryLater:
+        lag = asking.result()
+        if lag is None:
             return self._known.lag
         for (group, topic), behind in lag.items():
             metrics.LAG.labels(group=group, topic=topic).set(behind)
         return {f"{group} {topic}": behind for (group, topic), behind in lag.items()}
+
+    async def _asked(self) -> Mapping[tuple[str, str], int] | None:
+        """Return the lag; None when it cannot be had, as nobody may be left to hear an error."""
+        try:
+            return await self.stream.lag()
+        except TryLater:
+            return None
 
 
 def _counted(tx: Tx) -> tuple[Sequence[Heap], Mapping[str, int], datetime | None]:
