@@ -32,7 +32,7 @@ from tocsin.foundation import Foundation, laid
 from tocsin.records import Article, Source
 from tocsin.replays import run_replays
 from tocsin.stages import PRELOAD, WORK, archiving, detecting
-from tocsin.stages.housekeeping import keep_house
+from tocsin.stages.housekeeping import ids_known, keep_house
 from tocsin.stream.codec import encode
 from tocsin.stream.port import ALERTS, ARTICLES, DEAD_LETTERS, READINGS, TOPICS
 from tocsin.supervisor import Backoff, Health, Stage, Supervisor
@@ -289,12 +289,14 @@ class Service:
         self._dispatcher.on_timer(tx, timer)
 
     async def _keep_house(self, store: Store) -> None:
+        kafka = self.settings.tocsin.kafka
         await keep_house(
             store=store,
             archive=self._archive,
             clock=self._clock,
             keep=lambda: timedelta(days=self.settings.tocsin.keep.days),
             readers=READERS,
+            known=lambda: ids_known(None if kafka is None else kafka.keep),
         )
 
     def _held(

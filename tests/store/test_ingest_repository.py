@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import event
 
 from tocsin.errors import Fenced
 from tocsin.store.ingest import ArticleRow, FeedSetting
@@ -225,11 +226,63 @@ async def test_what_a_feed_still_lists_is_not_forgotten(store: Store) -> None:
     await store.write(lambda tx: tx.ingest.add_articles([*old, article("4")]))
     await store.write(lambda tx: tx.ingest.save_window("a", ["2"]))
 
-    removed = await store.write(lambda tx: tx.ingest.trim(before=NOON - timedelta(days=90)))
+    end = await store.write(lambda tx: tx.ingest.trim(before=NOON - timedelta(days=90)))
 
-    assert removed == 2
+    assert end is None
     assert {row.id for row in await store.read(lambda tx: tx.ingest.articles_of())} == {"2", "4"}
     assert await store.read(lambda tx: tx.ingest.window("a")) == frozenset({"2"})
+
+
+async def test_old_articles_are_forgotten_a_few_feeds_and_a_few_articles_at_a_time(store: Store) -> None:
+    await write(store, sync(*(setting(name) for name in ("a", "b", "c", "gone"))))
+    old = [
+        article(f"{feed}{n}", feed=feed, seen_at=NOON - 100 * DAY) for feed in ("a", "b", "c", "gone") for n in "123"
+    ]
+    await store.write(lambda tx: tx.ingest.add_articles(old))
+    for feed in ("a", "gone"):
+        await store.write(lambda tx, feed=feed: tx.ingest.save_window(feed, [f"{feed}1"]))  # type: ignore[misc]  # mypy infers no lambda with defaults
+    await write(store, sync(*(setting(name) for name in ("a", "b", "c"))))
+    steps, after = [], ""
+
+    while after is not None:
+        before = after
+        after = await store.write(
+            lambda tx, after=after: tx.ingest.trim(  # type: ignore[misc]  # mypy infers no lambda with defaults
+                before=NOON - timedelta(days=90), after=after, feeds_at_once=2, most=4
+            )
+        )
+        steps.append((before, await store.read(lambda tx: tx.ingest.count_articles())))
+
+    assert steps == [("", 8), ("", 7), ("b", 3), ("b", 1), ("gone", 1)]
+    assert await store.read(lambda tx: tx.ingest.article("a1")) is not None
+
+
+async def test_a_feed_whose_window_is_damaged_keeps_its_articles_and_no_others(store: Store) -> None:
+    await write(store, sync(setting("a"), setting("b")))
+    rows = [article(name, feed=name, seen_at=NOON - 100 * DAY) for name in ("a", "b")]
+    await store.write(lambda tx: tx.ingest.add_articles(rows))
+    await store.write(lambda tx: tx.ingest.save_window("a", ["a"]))
+    await store.write(
+        lambda tx: tx.conn.exec_driver_sql('UPDATE feeds SET "window" = substr("window", 2) WHERE id = \'a\'')
+    )
+
+    await store.write(lambda tx: tx.ingest.trim(before=NOON - timedelta(days=90)))
+
+    assert [row.id for row in await store.read(lambda tx: tx.ingest.articles_of())] == ["a"]
+
+
+def test_a_hundred_feeds_are_looked_at_by_a_handful_of_statements(tx: Tx) -> None:
+    wanted = [setting(f"feed{number:03}") for number in range(100)]
+    tx.ingest.sync(wanted, {each.id: NOON for each in wanted})
+    tx.ingest.add_articles([article(each.id, feed=each.id, seen_at=NOON - 100 * DAY) for each in wanted])
+    for each in wanted:
+        tx.ingest.save_window(each.id, [each.id])
+    said: list[str] = []
+    event.listen(tx.conn, "before_cursor_execute", lambda _conn, _cursor, statement, *_: said.append(statement))
+
+    tx.ingest.trim(before=NOON - timedelta(days=90))
+
+    assert len(said) <= 5
 
 
 async def test_many_changes_of_the_list_come_a_part_at_a_time(store: Store) -> None:

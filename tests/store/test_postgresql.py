@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -204,19 +205,21 @@ async def test_an_id_is_known_after_its_record_went_to_the_broker(here: Postgres
     assert await here.read(taken) == []
 
 
-async def test_ids_are_forgotten_after_the_retention_and_the_outbox_is_not(here: PostgresqlStore) -> None:
+async def test_ids_are_forgotten_after_the_retention_and_what_waits_for_the_relay_is_not(here: PostgresqlStore) -> None:
     def fill(tx: Tx) -> None:
-        for name, age in (("old", 4 * DAY), ("young", DAY)):
+        for name, age in (("old", 4 * DAY), ("young", DAY), ("waiting", 4 * DAY)):
             tx.topics.append(TOPIC, key=name, record_id=name, value=b"", at=NOON - age)
             tx.topics.first_time("g", TOPIC, name, at=NOON - age)
+        tx.conn.exec_driver_sql("DELETE FROM stream_records WHERE record_id <> 'waiting'")
 
     await here.write(fill)
 
     trimmed = await here.write(lambda tx: tx.topics.trim(TOPIC, groups=["g"], now=NOON, keep=3 * DAY))
 
-    assert trimmed == 1
-    assert await here.read(taken) == ["old", "young"]
-    assert await here.read(lambda tx: tx.topics.lag()) == {("relay", TOPIC): 2}
+    assert trimmed == 2
+    assert await here.read(lambda tx: tx.topics.lag()) == {("relay", TOPIC): 1}
+    assert [await here.write(partial(emit, name=name)) for name in ("waiting", "young", "old")] == [False, False, True]
+    assert await here.read(taken) == ["waiting", "old"]
     assert await here.write(
         lambda tx: [tx.topics.first_time("g", TOPIC, name, at=NOON) for name in ("old", "young")]
     ) == [True, False]

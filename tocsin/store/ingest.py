@@ -115,7 +115,7 @@ articles = Table(
 
 LOOKUP_SIZES = (4, 32, 256)
 DELETE_AT_ONCE = 200
-_PER_FEED = 1_000
+FEEDS_AT_ONCE = 100
 
 _strings = msgspec.json.Decoder(list[str])
 
@@ -449,30 +449,38 @@ class IngestRepository:
         """Return how many articles we remember."""
         return self._conn.execute(select(func.count()).select_from(articles)).scalar() or 0
 
-    def trim(self, *, before: datetime, most: int = 5_000) -> int:
-        """Forget up to *most* articles that did not change since *before*; return how many.
+    def trim(
+        self, *, before: datetime, after: str = "", feeds_at_once: int = FEEDS_AT_ONCE, most: int = 5_000
+    ) -> str | None:
+        """Forget up to *most* articles that did not change since *before*, of the feeds whose ids follow *after*.
 
-        What a feed still lists is kept: forgotten, it would come back as new and ring again.
+        Returns the *after* to go on with; None when no feed is left. What a listed feed still shows is kept:
+        forgotten, it would come back as new and ring again.
         """
-        removed = 0
-        old = select(articles.c.feed).where(articles.c.changed_at < before, articles.c.seen_at < before).distinct()
-        for feed in self._conn.execute(old).scalars().all():
-            kept = self.window(feed)
-            if kept is None:
-                continue  # until a poll has brought the next one
-            query = select(articles.c.id).where(
-                articles.c.feed == feed, articles.c.seen_at < before, articles.c.changed_at < before
-            )
-            ids = [
-                name for name in self._conn.execute(query.limit(_PER_FEED + len(kept))).scalars() if name not in kept
-            ]
-            ids = ids[: most - removed]
-            for start in range(0, len(ids), DELETE_AT_ONCE):
-                some = ids[start : start + DELETE_AT_ONCE]
-                removed += self._conn.execute(delete(articles).where(articles.c.id.in_(some))).rowcount
-            if removed >= most:
-                break
-        return removed
+        page = self._conn.execute(
+            select(feeds.c.id, feeds.c.listed).where(feeds.c.id > after).order_by(feeds.c.id).limit(feeds_at_once)
+        ).all()
+        windows = self._windows([row.id for row in page if row.listed])
+        kept = frozenset[str]().union(*(window for window in windows.values() if window is not None))
+        known = [row.id for row in page if windows.get(row.id, kept) is not None]  # the others until a poll has come
+        old = (articles.c.feed.in_(known), articles.c.seen_at < before, articles.c.changed_at < before)
+        limit = most + len(kept)
+        found = self._conn.execute(select(articles.c.id).where(*old).limit(limit)).scalars().all()
+        names = [name for name in found if name not in kept][:most]
+        for start in range(0, len(names), DELETE_AT_ONCE):
+            some = names[start : start + DELETE_AT_ONCE]
+            self._conn.execute(delete(articles).where(articles.c.id.in_(some)))
+        if len(found) == limit:
+            return after
+        return page[-1].id if len(page) == feeds_at_once else None
+
+    def _windows(self, names: Sequence[str]) -> Mapping[str, frozenset[str] | None]:
+        """Return what `window` does, for several feeds."""
+        try:
+            rows = self._conn.execute(select(feeds.c.id, feeds.c.window).where(feeds.c.id.in_(names))).all()
+        except RecordUnreadable:
+            return {name: self.window(name) for name in names}
+        return {row.id: frozenset(_strings.decode(row.window)) if row.window else frozenset() for row in rows}
 
     def _newest(self, condition: Any, *, limit: int, offset: int = 0) -> list[ArticleRow]:  # noqa: ANN401 — SQLAlchemy's own name for it is generic
         query = select(*_ARTICLE) if condition is None else select(*_ARTICLE).where(condition)

@@ -77,8 +77,13 @@ class RelayedTopicRepository(TopicRepository):
     def trim(self, topic: str, *, groups: Sequence[str], now: datetime, keep: timedelta, most: int = 5_000) -> int:
         """Forget up to *most* ids each that came by, or that a group has passed, longer ago than *keep*.
 
-        The outbox is the relay's, the records in the broker have a retention of their own, which *keep* must reach.
+        The outbox is the relay's, and the ids of what waits there stay known: put out again, one would stop whoever
+        does. The records in the broker have a retention of their own, which *keep* must reach.
         """
-        gone = delete_some(self._conn, seen.c.record_id, seen.c.topic == topic, seen.c.at < now - keep, most=most)
+        waits = select(records.c.position).where(
+            records.c.topic == seen.c.topic, records.c.record_id == seen.c.record_id
+        )
+        unseen = (seen.c.topic == topic, seen.c.at < now - keep, ~waits.exists())
+        gone = delete_some(self._conn, seen.c.record_id, *unseen, most=most)
         passed = (consumed.c.topic == topic, consumed.c.at < now - keep)
         return max(gone, delete_some(self._conn, consumed.c.record_id, *passed, most=most))

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typing_extensions import override
 
-from tocsin.errors import StoreFull
+from tocsin.errors import Fenced, StoreFull, StoreUnavailable
 from tocsin.metrics import REGISTRY
 from tocsin.records import DeadLetter
 from tocsin.stages import housekeeping
-from tocsin.stages.housekeeping import EVERY_S, keep_house
+from tocsin.stages.housekeeping import EVERY_S, STREAM_KEPT, ids_known, keep_house
 from tocsin.store.archive import FileArchive, Kept
 from tocsin.store.dead_letters import surplus
+from tocsin.store.incidents import Judged
+from tocsin.store.ingest import ArticleRow, FeedSetting, IngestRepository
 from tocsin.store.sqlite import SqliteStore
 from tocsin.stream.port import ARTICLES, DEAD_LETTERS
 from tocsin.testing import DAY, NOON, FakeClock, a_store
@@ -36,21 +38,74 @@ class FullDisk(SqliteStore):
         raise StoreFull("database or disk is full")
 
 
+class Lost(SqliteStore):
+    """A store whose lease somebody else has taken."""
+
+    @override
+    async def write(self, unit: Callable[[Tx], Any]) -> Any:
+        raise Fenced("the lease 'housekeeping' is lost")
+
+
 class Unwritable(FileArchive):
-    """An archive whose files cannot be removed."""
+    """An archive of which nothing can be removed."""
+
+    def __init__(self, folder: Path, *, reason: Exception) -> None:
+        super().__init__(folder, size=10**9)
+        self.reason = reason
 
     @override
     def trim(self, *, now: Any, keep: timedelta) -> list[str]:
-        raise PermissionError("archive-2020-01.001.db")
+        raise self.reason
+
+
+def a_feed(name: str) -> FeedSetting:
+    return FeedSetting(
+        id=name,
+        url=f"https://{name}.example/feed",
+        host=f"{name}.example:443",
+        origin="file",
+        owner=name,
+        tier="wire",
+        language=None,
+        country=None,
+        weight=1.0,
+        verified=False,
+        paused=False,
+    )
+
+
+def an_old_article(feed: str) -> ArticleRow:
+    return ArticleRow(
+        id=f"article of {feed}",
+        feed=feed,
+        guid=None,
+        url_key=None,
+        content="",
+        previous=None,
+        revision="",
+        revisions=1,
+        url="",
+        title="",
+        published_at=None,
+        seen_at=NOON - 100 * DAY,
+        changed_at=NOON - 100 * DAY,
+        backfill=False,
+    )
 
 
 async def kept_house(
-    store: Store, archive: FileArchive, *, readers: Mapping[str, Sequence[str]] = MappingProxyType({ARTICLES: ("g",)})
+    store: Store,
+    archive: FileArchive,
+    *,
+    readers: Mapping[str, Sequence[str]] = MappingProxyType({ARTICLES: ("g",)}),
+    known: timedelta = STREAM_KEPT,
 ) -> None:
     """Keep house for a few rounds."""
     clock = FakeClock()
     keeping = asyncio.ensure_future(
-        keep_house(store=store, archive=archive, clock=clock, keep=lambda: 90 * DAY, readers=readers)
+        keep_house(
+            store=store, archive=archive, clock=clock, keep=lambda: 90 * DAY, readers=readers, known=lambda: known
+        )
     )
     for _ in range(3):
         await asyncio.sleep(0.2)
@@ -65,12 +120,14 @@ async def test_the_archive_is_trimmed_though_the_store_can_write_nothing(tmp_pat
     for age in (200 * DAY, 0 * DAY):
         archive.put([Kept(kind=ARTICLES, id=str(age), key="a", seen_at=NOON - age)])
 
-    await kept_house(FullDisk(tmp_path / "tocsin.db"), archive)
+    async with a_store(tmp_path):
+        await kept_house(FullDisk(tmp_path / "tocsin.db"), archive)
 
     assert list(archive.sizes()) == [f"archive-{NOON:%Y-%m}.001.db"]
 
 
-async def test_the_stream_is_trimmed_though_the_archive_cannot_be(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reason", [PermissionError("archive-2020-01.001.db"), StoreUnavailable("lock timeout")])
+async def test_the_stream_is_trimmed_though_the_archive_cannot_be(tmp_path: Path, reason: Exception) -> None:
     def fill(tx: Tx) -> None:
         tx.topics.append(ARTICLES, key="a", record_id="a", value=b"", at=NOON - 4 * DAY)
         tx.advance("g", ARTICLES, 0, expect=0, to=1_000)
@@ -78,9 +135,67 @@ async def test_the_stream_is_trimmed_though_the_archive_cannot_be(tmp_path: Path
     async with a_store(tmp_path) as store:
         await store.write(fill)
 
-        await kept_house(store, Unwritable(tmp_path, size=10**9))
+        await kept_house(store, Unwritable(tmp_path, reason=reason))
 
         assert await store.read(lambda tx: tx.topics.fetch(ARTICLES, start=0, most=9)) == []
+
+
+async def test_a_record_is_kept_for_as_long_as_it_must_be_known(tmp_path: Path) -> None:
+    def fill(tx: Tx) -> None:
+        for age in (9, 7):
+            tx.topics.append(ARTICLES, key="a", record_id=str(age), value=b"", at=NOON - age * DAY)
+        tx.advance("g", ARTICLES, 0, expect=0, to=1_000)
+
+    async with a_store(tmp_path) as store:
+        await store.write(fill)
+
+        await kept_house(store, FileArchive(tmp_path / "archive", size=10**9), known=ids_known(7 * DAY))
+
+        assert [row.id for row in await store.read(lambda tx: tx.topics.fetch(ARTICLES, start=0, most=9))] == ["7"]
+
+
+def test_ids_are_known_for_longer_than_brokers_keep_the_records() -> None:
+    assert [ids_known(keep) for keep in (None, 3 * DAY, 30 * DAY)] == [3 * DAY, 4 * DAY, 31 * DAY]
+
+
+async def test_what_cannot_be_forgotten_now_keeps_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_slow(*_: object, **__: object) -> None:
+        raise StoreUnavailable("canceling statement due to statement timeout")
+
+    old = Judged(article="a", revision="r", readings=(), seen_at=NOON - 100 * DAY, verdict="")
+    monkeypatch.setattr(IngestRepository, "trim", too_slow)
+    async with a_store(tmp_path) as store:
+        await store.write(lambda tx: tx.incidents.note_judged(old))
+
+        await kept_house(store, FileArchive(tmp_path / "archive", size=10**9))
+
+        assert await store.read(lambda tx: tx.incidents.judged("a")) is None
+
+
+async def test_whoever_lost_the_house_keeps_it_no_more(tmp_path: Path) -> None:
+    store, archive = Lost(tmp_path / "tocsin.db"), FileArchive(tmp_path / "archive", size=10**9)
+
+    with pytest.raises(Fenced):
+        await keep_house(store=store, archive=archive, clock=FakeClock(), keep=lambda: 90 * DAY, readers={ARTICLES: ()})
+
+
+async def test_old_articles_are_forgotten_a_few_feeds_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "PARTS_AT_ONCE", 1)
+    feeds = [a_feed(f"feed{number:03}") for number in range(250)]
+    left = []
+
+    def fill(tx: Tx) -> None:
+        tx.ingest.sync(feeds, {feed.id: NOON for feed in feeds})
+        tx.ingest.add_articles([an_old_article(feed.id) for feed in feeds])
+
+    async with a_store(tmp_path) as store:
+        await store.write(fill)
+        forgetting = housekeeping._OldArticles(store, FakeClock())
+        for _ in range(4):
+            await forgetting.forget(before=NOON - 90 * DAY)
+            left.append(await store.read(lambda tx: tx.ingest.count_articles()))
+
+    assert left == [150, 50, 0, 0]
 
 
 async def test_a_flood_of_dead_letters_is_shed_counted_and_the_stream_of_them_trimmed(
