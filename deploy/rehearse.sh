@@ -1,23 +1,42 @@
 #!/bin/sh
 # Builds the image without a container engine: a bare Debian root, the same steps in the same order as the Dockerfile's
 # RUN lines, and in it, as the image's user and with nothing but what is in there, the demo. Needs root and debootstrap.
-#   rehearse.sh [FOLDER]      FOLDER is emptied first
+#   rehearse.sh [FOLDER]      FOLDER/build and FOLDER/run are made anew, FOLDER/base.tar is kept for the next time;
+#                             without FOLDER everything is removed when the demo has passed
 set -eu
+# What is mounted below (the machine's own /dev is) exists in a mount namespace of this script alone: it ends with it,
+# however that ends, and no `rm` from outside can reach through it.
+namespace=$(readlink /proc/self/ns/mnt)
+if [ "${REHEARSED_FROM:-$namespace}" = "$namespace" ]; then
+    REHEARSED_FROM=$namespace exec unshare --mount --propagation private -- sh "$0" "$@"
+fi
 here=$(cd "$(dirname "$0")/.." && pwd)
-root=${1:-$(mktemp -d)}
 suite=bookworm
 
 command -v debootstrap >/dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends debootstrap; }
 
-mounted() { grep -q " $1 " /proc/mounts; }
-leave() {
-    for one in proc dev/shm dev; do if mounted "$root/$1/$one"; then umount -l "$root/$1/$one"; fi; done
+leave() { # NAME: nothing is mounted there any more, also of what an earlier script left in the machine's own namespace
+    for one in proc dev/shm dev; do
+        while mountpoint -q "$root/$1/$one"; do umount -l "$root/$1/$one"; done
+    done
+}
+empty() { # NAME…
+    for one in "$@"; do (leave "$one"); rm -rf --one-file-system "${root:?}/$one"; done
+}
+finish() {
+    status=$?
+    leave build
+    leave run
+    if [ -n "${1:-}" ]; then return; fi
+    if [ "$status" = 0 ]; then rm -rf --one-file-system "${root:?}"; else echo "rehearse.sh: what was built is in $root" >&2; fi
 }
 bare() { # NAME: a root as the base image has it, that can resolve names and reach what this machine reaches
     if [ ! -e "$root/base.tar" ]; then
+        empty base
         debootstrap --variant=minbase --include=ca-certificates "$suite" "$root/base" >"$root/debootstrap.log"
-        tar -C "$root/base" -cf "$root/base.tar" .
-        rm -rf "$root/base"
+        tar -C "$root/base" -cf "$root/base.part" .
+        mv "$root/base.part" "$root/base.tar"
+        empty base
     fi
     mkdir -p "$root/$1"
     tar -C "$root/$1" -xf "$root/base.tar"
@@ -40,9 +59,13 @@ inside() { # NAME COMMAND…
         ${http_proxy:+http_proxy="$http_proxy"} chroot "$root/$name" "$@"
 }
 
-rm -rf "${root:?}/build" "${root:?}/run"
+given=${1:-}
+root=${given:-$(mktemp -d)}
 mkdir -p "$root"
-trap 'leave build; leave run' EXIT
+root=$(cd "$root" && pwd -P)
+trap 'finish "$given"' EXIT
+trap 'exit 130' HUP INT TERM
+empty build run
 
 echo "== FROM (build)"
 bare build
