@@ -21,6 +21,6 @@ USER tocsin
 WORKDIR /var/lib/tocsin
 VOLUME /var/lib/tocsin
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["tocsin", "status"]
+HEALTHCHECK --interval=30s --timeout=8s --start-period=60s --retries=3 CMD ["tocsin", "status"]
 ENTRYPOINT ["tocsin"]
 CMD ["run"]

@@ -2,7 +2,8 @@
 # Makes, once, what the containers trust one another by: a certificate authority of this installation alone, the
 # certificates of Kafka and PostgreSQL, and the passwords. Each folder is a volume that only its own containers see.
 #   certificates.sh TOCSIN_DIR KAFKA_DIR POSTGRES_DIR
-# What is there already stays, so `docker compose up` may run it each time. To change everything, empty the volumes.
+# What is there already stays, so `docker compose up` may run it each time. Kafka and PostgreSQL take their passwords at
+# their first start only: to change everything, see "New passwords and certificates" in docs/cluster.md.
 set -eu
 umask 077
 

@@ -9,4 +9,5 @@ password=$(cat "$2")
 shift 2
 "$KAFKA/bin/kafka-storage.sh" format --ignore-formatted --cluster-id "$CLUSTER_ID" --config "$properties" \
     --add-scram "SCRAM-SHA-512=[name=tocsin,password=$password]"
-exec "$KAFKA/bin/kafka-server-start.sh" "$properties" "$@"
+# Here and not in the container's environment, which the health check's own Java would inherit.
+KAFKA_HEAP_OPTS="-Xms${HEAP:-512m} -Xmx${HEAP:-512m}" exec "$KAFKA/bin/kafka-server-start.sh" "$properties" "$@"
