@@ -105,7 +105,9 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(postgresql:
 
     assert [record.id for record in found] == ["a", "b"]
     assert cursor == 1000  # what the first write must find there
-    assert any(line["event"] == "cursor is behind the end of the partition" for line in said)
+    (alarm,) = [line for line in said if line["log_level"] == "error"]
+    assert alarm["event"] == "cursor is beyond the end of the partition, everything still there is read again"
+    assert (alarm["cursor"], alarm["end"], alarm["go_on_at"]) == (1000, 2, 0)
 
 
 async def test_a_record_that_is_none_of_ours_is_damaged_and_the_others_are_not(postgresql: str, kafka: str) -> None:
@@ -209,6 +211,39 @@ async def test_a_partition_that_stays_keeps_its_generation_and_one_that_comes_ha
 
     assert reader.generation(stayed) == before[stayed]
     assert reader.generation(1 - stayed) == before[1 - stayed] + 1
+
+
+async def test_records_that_are_given_back_come_again_though_a_rebalance_came_between(
+    postgresql: str, kafka: str
+) -> None:
+    async with a_kafka_house(postgresql, kafka) as house:
+        await put(house, *(f"{n}" for n in range(10)))
+        async with house.stream.reader("g", ARTICLES, shared=True) as reader:
+            await first(reader, 10)
+            generation = reader.generation(0)
+            reader.taken_away()
+            reader.given({0})
+            reader.seek(0, 1)
+            again = await first(reader, 9)
+
+            assert reader.generation(0) == generation
+
+    assert [record.offset for record in again] == list(range(1, 10))
+
+
+async def test_records_are_not_given_back_of_a_partition_that_went_to_another(postgresql: str, kafka: str) -> None:
+    async with a_kafka_house(postgresql, kafka) as house:
+        await put(house, "a", "b")
+        async with house.stream.reader("g", ARTICLES, shared=True) as reader:
+            await first(reader, 2)
+            reader.given(())
+            reader.seek(0, 1)
+            await house.store.write(lambda tx: tx.advance("g", ARTICLES, 0, expect=0, to=2))
+            reader.given({0})
+            await put(house, "c")
+            found = await first(reader, 1)
+
+    assert [record.id for record in found] == ["c"]
 
 
 async def test_a_batch_that_the_disk_has_damaged_is_set_aside_record_by_record(

@@ -129,7 +129,7 @@ class KafkaReader:
 
     def seek(self, partition: int, offset: int) -> None:
         """Read *partition* from *offset* on; nothing happens when it is not ours any more."""
-        if partition in self._positions and not self._unsettled:
+        if partition in self._positions:  # in a rebalance, too: `_settle` goes there if it stays ours
             self._seek(partition, offset)
 
     async def rewind(self) -> None:
@@ -301,7 +301,8 @@ class KafkaReader:
             if begin <= offset <= ends.get(one, 0):
                 continue  # asked again meanwhile
             if offset > begin:
-                log.error("cursor is behind the end of the partition", end=ends.get(one, 0), **where)
+                what = "cursor is beyond the end of the partition, everything still there is read again"
+                log.error(what, end=ends.get(one, 0), **where)
             elif offset > 0:
                 log.error("records gone before they were read", gone=begin - offset, **where)
                 metrics.RECORDS_GONE.labels(group=self._group, topic=self._topic).inc(begin - offset)
