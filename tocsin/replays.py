@@ -3,7 +3,7 @@
 A replay is one record at a time, behind what the group reads anyway: it must not hold up the news. What the unit
 writes and the end of the replay are one transaction. A record that fails again goes back to the dead letters with the
 new reason; so does one that was under way when its process died, at the first death: somebody asked for the replay
-and can ask again.
+and can ask again. What this process has begun with and could not give back, for the store was away, is its own still.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+PROCESS: Final = secrets.token_hex(8)  # names this one among all that claim replays
 CLAIM: Final = timedelta(minutes=2)  # longest that one record may take before others think its worker dead
 DIED: Final = "the process died, or did not come to an end, while this record was replayed"
 
@@ -53,14 +54,16 @@ async def run_replays(
     work: Work,
     beat: Callable[[], None] = _nobody_listens,
     shared: bool = False,
+    process: str = PROCESS,
 ) -> None:
     """Replay what was given back to *group* for ever; call *beat* at each turn, at least every `IDLE_S`.
 
     A group is *shared* when several workers replay for it, each record by one of them. Else a replay that is under
-    way at the start was so when the process before this one died.
+    way at the start was so when the process before this one died, unless it is claimed by this *process* itself.
     """
     name = wake_name(group)
-    replayer = _Replayer(store=store, clock=clock, group=group, work=work)
+    replayer = _Replayer(store=store, clock=clock, group=group, work=work, name=f"{process} {group}")
+    await replayer.take_back()
     if not shared:
         for left in await store.read(lambda tx: tx.replays.claimed(group)):
             await replayer.bury(left)
@@ -80,17 +83,17 @@ async def run_replays(
 
 
 class _Replayer:
-    """Works on one replay after the other; its claims bear a name that no other loop has.
+    """Works on one replay after the other; its claims bear a name that no loop of another process or group has.
 
     What ends a replay claims the next one in the same transaction: a commit is most of what a replay costs.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, group: str, work: Work) -> None:
+    def __init__(self, *, store: Store, clock: Clock, group: str, work: Work, name: str) -> None:
         self._store = store
         self._clock = clock
         self._group = group
         self._work = work
-        self._name = secrets.token_hex(8)
+        self._name = name
 
     async def first(self) -> Replay | None:
         """Return the first replay that waits, with our claim on it; None when there is none."""
@@ -123,6 +126,10 @@ class _Replayer:
     async def bury(self, replay: Replay) -> None:
         """Set aside what somebody began with and will not end."""
         await self._set_aside(replay, reason=DIED, traceback="")
+
+    async def take_back(self) -> None:
+        """Take back the claim that the loop before this one could not `release`."""
+        await persist(self._store, self._clock, lambda tx: tx.replays.release(by=self._name))
 
     async def release(self) -> None:
         """Take back the claim on what was ended by no fault of its own; it may have been made this moment."""

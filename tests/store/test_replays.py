@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,9 +14,9 @@ import pytest
 from sqlalchemy import update
 
 from tocsin.consumer import Unit, consume
-from tocsin.errors import JobUnprepared, SetAside
+from tocsin.errors import JobUnprepared, SetAside, StoreUnavailable
 from tocsin.records import DeadLetter
-from tocsin.replays import CLAIM, DIED, run_replays
+from tocsin.replays import CLAIM, DIED, PROCESS, run_replays
 from tocsin.store.port import Store
 from tocsin.store.replays import replays
 from tocsin.stream.codec import decode_dead_letter
@@ -55,9 +56,17 @@ async def copy(records: Sequence[StreamRecord]) -> Sequence[Unit]:
 
 @asynccontextmanager
 async def replaying(
-    store: Store, work: Works = copy, *, group: str = "g", shared: bool = False, clock: FakeClock | None = None
+    store: Store,
+    work: Works = copy,
+    *,
+    group: str = "g",
+    shared: bool = False,
+    clock: FakeClock | None = None,
+    process: str | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    loop = run_replays(store=store, clock=clock or FakeClock(), group=group, work=work, shared=shared)
+    process = process or secrets.token_hex(8)  # each loop stands for a process of its own
+    clock = clock or FakeClock()
+    loop = run_replays(store=store, clock=clock, group=group, work=work, shared=shared, process=process)
     task = asyncio.ensure_future(loop)
     try:
         yield task
@@ -170,7 +179,7 @@ async def test_a_replay_that_was_under_way_at_a_death_is_set_aside(store: Store)
 
     await give_back(store, a_letter("bad"), a_letter("good"))
     with pytest.raises(KeyboardInterrupt):
-        await run_replays(store=store, clock=FakeClock(), group="g", work=deadly)
+        await run_replays(store=store, clock=FakeClock(), group="g", work=deadly, process="the one before")
 
     async with replaying(store):
         await until(lambda: _none_waits(store))
@@ -197,6 +206,43 @@ async def test_a_replay_is_not_blamed_when_its_stage_ends_by_no_fault_of_its_own
         async with replaying(store, work):
             await asyncio.sleep(0.05)
     async with replaying(store):
+        await until(lambda: _none_waits(store))
+
+    assert await put(store) == ["a"]
+    assert await letters(store) == []
+
+
+class Unreachable:
+    """A store whose server goes away when somebody says so."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.away = False
+
+    async def write(self, unit: Callable[[Tx], Any]) -> Any:
+        if self.away:
+            raise StoreUnavailable("the server is away")
+        return await self._store.write(unit)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_a_replay_is_not_blamed_when_the_database_goes_away_under_it(store: Store, shared: bool) -> None:
+    server = Unreachable(store)
+
+    async def cut_off(_records: Sequence[StreamRecord]) -> Sequence[Unit]:
+        server.away = True
+        raise StoreUnavailable("the server is away")
+
+    await give_back(store, a_letter())
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await run_replays(store=server, clock=FakeClock(), group="g", work=cut_off, shared=shared)
+        server.away = False
+
+    async with replaying(store, shared=shared, process=PROCESS):
         await until(lambda: _none_waits(store))
 
     assert await put(store) == ["a"]
