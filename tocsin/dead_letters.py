@@ -1,8 +1,9 @@
 """The desk at which people decide what becomes of dead letters: replay or drop, one or many, noted in the audit.
 
 Each kind has its rule. A record of the stream goes through the work of its group once more, and of no other, which
-has seen it. A timer is set again and due at once. A message goes back into the outbox. A document is not read again,
-for by now the feed says something else: the feed is polled. What cannot be replayed stays, and one is told why.
+has seen it. What the relay could not bring to the broker is put out again, for nobody has. A timer is set again and
+due at once. A message goes back into the outbox. A document is not read again, for by now the feed says something
+else: the feed is polled. What cannot be replayed stays, and one is told why.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ingest.sources import CHANGED
 from notifier.room import retry
 from tocsin.store.access import AuditEntry
+from tocsin.store.relayed import RELAY
 from tocsin.stream.dead_letters import DOCUMENTS, OUTBOX, TIMERS, TIMERS_STAGE
 from web.ports import Decision, Handled
 
@@ -32,6 +34,7 @@ DROP: Final = "dead_letter.drop"
 AT_ONCE: Final = 100  # letters in one transaction: each may hold a million bytes, and others want to write, too
 A_CALL: Final = 2_000  # letters handled in one call, so that it answers in good time
 REFUSALS_TOLD: Final = 100
+GROUPS: Final = frozenset({"archive", "detectors", "incidents", "notifier"})  # who works on records, and on replays
 
 
 class Desk:
@@ -126,6 +129,12 @@ def _work_again(tx: Tx, letter: DeadLetter, *, now: datetime) -> str | None:
         return (
             f"only the first {len(letter.value):,} of its {letter.size:,} bytes were kept, more than a record may have"
         )
+    if letter.stage == RELAY:
+        key, name = letter.key, letter.record_id
+        fresh = tx.emit_again(letter.topic, key=key, record_id=name, value=letter.value)
+        return None if fresh else "the record has been put out again already"
+    if letter.stage not in GROUPS:
+        return f"no stage of this program is called {letter.stage!r} and works on records"
     return None if tx.replays.add(letter, now=now) else "it is being replayed already"
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import update
 from tests.kafka.houses import KafkaHouse, a_kafka_house, a_stream, relaying
 from tocsin import metrics
 from tocsin.clock import SystemClock
+from tocsin.dead_letters import Desk
 from tocsin.errors import Fenced
 from tocsin.store.migrate import migrate
 from tocsin.store.port import Store
@@ -167,6 +168,25 @@ async def test_a_record_that_only_the_broker_refuses_is_found_and_set_aside(post
     assert list(dict.fromkeys(found)) == [name for name in names if name != "17"]
     assert letter.record_id == "17"
     assert letter.reason.startswith("Kafka refuses it: MessageSizeTooLargeError")
+
+
+async def test_a_record_that_was_refused_is_brought_there_by_its_replay(postgresql: str, kafka: str) -> None:
+    async with a_kafka_house(postgresql, kafka) as house:
+        await shrink(house, ARTICLES, "50000")
+        await house.store.write(partial(emit, name="large", key="k", value=b"x" * 60_000))
+        await house.relayed()
+        (letter,) = await house.store.read(lambda tx: tx.dead_letters.list())
+        await shrink(house, ARTICLES, "1000000")
+
+        decision = await Desk(store=house.store, clock=SystemClock(), receivers=set).replay(letter.id, actor="me")
+        await house.relayed()
+
+        (record,) = await there(house)
+        left = await house.store.read(lambda tx: tx.dead_letters.list())
+
+    assert decision.obstacle is None
+    assert (record.id, record.key, len(record.body)) == ("large", "k", 60_000)
+    assert left == []
 
 
 async def shrink(house: KafkaHouse, topic: str, size: str) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from notifier.lanes import dead_letter_id
-from tocsin.dead_letters import A_CALL, Desk
+from tocsin.app import READERS
+from tocsin.dead_letters import A_CALL, GROUPS, Desk
 from tocsin.records import DeadLetter, Delivery, DeliveryState, MessageKind
 from tocsin.store.dead_letters import Which
 from tocsin.store.ingest import FeedSetting
 from tocsin.store.port import Store
-from tocsin.testing import HOUR, MINUTE, NOON, FakeClock
+from tocsin.testing import HOUR, MINUTE, NOON, FakeClock, a_cluster_store, a_store
 
 if TYPE_CHECKING:
     from tocsin.store.access import AuditEntry
+    from tocsin.store.outbox import OutboxRecord
     from tocsin.store.tx import Tx
     from web.ports import Decision
 
@@ -91,6 +94,10 @@ async def keep(store: Store, *letters: DeadLetter) -> None:
     await store.write(lambda tx: [tx.dead_letters.add(letter) for letter in letters])
 
 
+def waiting(tx: Tx) -> list[OutboxRecord]:
+    return tx.outbox.lowest(most=10, most_bytes=1000)
+
+
 async def left(store: Store) -> list[str]:
     return [letter.id for letter in await store.read(lambda tx: tx.dead_letters.list())]
 
@@ -143,6 +150,49 @@ async def test_a_record_that_waits_to_be_replayed_is_not_replayed_twice(store: S
 
     assert decision.obstacle == "it is being replayed already"
     assert await store.read(lambda tx: tx.replays.waiting()) == {"detectors": 1}
+
+
+async def test_what_the_relay_set_aside_waits_for_the_broker_again(cluster: str) -> None:
+    async with a_cluster_store(cluster) as store:
+        desk = Desk(store=store, clock=FakeClock(NOON + HOUR), receivers=set)
+        await store.write(lambda tx: tx.emit("articles.v1", key="k", record_id="article-1", value=b"{}"))
+        await store.write(lambda tx: tx.outbox.remove([row.position for row in waiting(tx)]))
+        seen = store.mark("outbox")
+
+        decision = await replayed(store, desk, a_letter(stage="relay", key="k"))
+        again = await replayed(store, desk, a_letter(stage="relay", key="k"))
+
+        (row,) = await store.read(waiting)
+        assert decision.obstacle is None
+        assert (row.topic, row.key, row.id, row.value) == ("articles.v1", "k", "article-1", b"{}")
+        assert store.mark("outbox") > seen
+        assert again.obstacle == "the record has been put out again already"
+        assert await store.read(lambda tx: tx.replays.waiting()) == {}
+        assert not await store.write(lambda tx: tx.emit("articles.v1", key="k", record_id="article-1", value=b"{}"))
+
+
+async def test_what_a_relay_set_aside_lies_on_the_topic_where_there_is_none_any_more(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        desk = Desk(store=store, clock=FakeClock(NOON + HOUR), receivers=set)
+
+        decision = await replayed(store, desk, a_letter(stage="relay"))
+
+        rows = await store.read(lambda tx: tx.topics.fetch("articles.v1", start=0, most=10))
+        assert decision.obstacle is None
+        assert [(row.id, row.value) for row in rows] == [("article-1", b"{}")]
+        assert await left(store) == []
+
+
+async def test_a_record_of_a_stage_that_nobody_runs_stays_and_says_so(store: Store, desk: Desk) -> None:
+    decision = await replayed(store, desk, a_letter(stage="curious"))
+
+    assert decision.obstacle == "no stage of this program is called 'curious' and works on records"
+    assert await left(store) == ["a" * 32]
+    assert await store.read(lambda tx: tx.replays.waiting()) == {}
+
+
+def test_the_desk_knows_every_group_that_works_on_records() -> None:
+    assert {group for groups in READERS.values() for group in groups} == GROUPS
 
 
 async def test_a_timer_is_set_again_and_due_at_once(store: Store, desk: Desk) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import ARRAY, BigInteger, bindparam, delete, func, select
 
-from tocsin.store.topics import intact, records
+from tocsin.store.schema import insert_ignore, seal
+from tocsin.store.topics import intact, records, seen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -72,6 +73,12 @@ class OutboxRepository:
             )
             for row in rows
         ]
+
+    def put_again(self, topic: str, *, key: str, record_id: str, value: bytes, at: datetime) -> bool:
+        """Have a record wait though its id came by before; False when it waits already."""
+        insert_ignore(self._conn, seen, {"topic": topic, "record_id": record_id, "at": at})
+        row = {"topic": topic, "key": key, "record_id": record_id, "value": seal(value), "at": at}
+        return insert_ignore(self._conn, records, row)
 
     def remove(self, positions: Collection[int]) -> None:
         """Forget records that are with the broker, or among the dead letters."""

@@ -56,6 +56,15 @@ class Tx:
             self._wake_readers(topic)
         return fresh
 
+    def emit_again(self, topic: str, *, key: str, record_id: str, value: bytes) -> bool:
+        """Put one record on *topic* that never came to lie there; return False when it does, or waits to."""
+        if not self._relayed:
+            return self.emit(topic, key=key, record_id=record_id, value=value)
+        fresh = self.outbox.put_again(topic, key=key, record_id=record_id, value=value, at=self._clock.now())
+        if fresh:
+            self._wake_readers(topic)
+        return fresh
+
     def advance(self, group: str, topic: str, partition: int, *, expect: int, to: int) -> None:
         """Move a cursor from *expect* to *to*.
 
