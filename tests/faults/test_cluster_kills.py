@@ -65,11 +65,12 @@ async def alive_again(worker: Service) -> None:
 
 
 async def end(house: Cluster, scratch: Path, *, repeats: int) -> None:
-    """Have all run undisturbed until all is through, and look."""
+    """Have all run undisturbed until all is through, and look; whoever still runs is killed first, as the last fault."""
     for worker in house.workers.values():
         worker.launched_by = ("-m", "tocsin.cli")
         if worker.process is not None and worker.process.returncode is None:
             await worker.kill()
+            repeats += 1
     await house.start()
     await house.until_done()
     codes = [await worker.stop() for worker in house.workers.values()]
