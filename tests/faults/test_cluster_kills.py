@@ -65,7 +65,7 @@ async def alive_again(worker: Service) -> None:
 
 
 async def end(house: Cluster, scratch: Path, *, repeats: int) -> None:
-    """Have all run undisturbed until all is through, and look; whoever still runs is killed first, as the last fault."""
+    """Kill who still runs, as the last fault, have all run undisturbed until all is through, and look."""
     for worker in house.workers.values():
         worker.launched_by = ("-m", "tocsin.cli")
         if worker.process is not None and worker.process.returncode is None:
