@@ -31,7 +31,7 @@ EVERY: Final = "1s"
 FEEDS: Final = 40
 WINDOW: Final = 520  # all of it: a feed that is blamed rests for minutes, and loses what slides out meanwhile
 SETTLE_S: Final = 120.0
-CALM_S: Final = 400.0  # until what was blamed for our kills, a record or a feed, has been taken up once more
+CALM_S: Final = 1500.0  # until what was blamed for our kills, a feed even twice (10 min), has been taken up once more
 LETTERS: Final = "SELECT topic, reason FROM dead_letters WHERE topic <> 'documents'"  # a feed is only read later
 FIRST_BATCH_LIMIT_S: Final = 30.0
 KILLS: Final = int(os.environ.get("CHAOS_KILLS", "200"))
@@ -227,6 +227,7 @@ async def story(folder: Path, *, kills: int, articles: int) -> Sequence[float]:
         await acted.service.kill()
 
         kills = await killing(acted, kills=kills, each=articles // kills)
+        print(f"first batches, seconds: {sorted(round(one, 2) for one in acted.first_batch_s)}")
         await until_done(acted)
 
         assert await acted.service.stop() == 0
@@ -243,7 +244,7 @@ async def test_a_few_kills_lose_and_double_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(5400)
 async def test_two_hundred_kills_over_twenty_thousand_articles_lose_and_double_nothing(tmp_path: Path) -> None:
     took = await story(tmp_path, kills=KILLS, articles=KILLS * ARTICLES_A_KILL)
 
