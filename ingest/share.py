@@ -147,7 +147,8 @@ class Share:
         if held is None or held.is_leaving or held.term.is_over:
             raise Fenced(f"slot {slot} is another worker's")
         async with held.term.running():
-            yield Permit(FencedStore(self._store, SLOT_NAMES[slot], held.term), held.may_leave)
+            store = FencedStore(self._store, SLOT_NAMES[slot], held.term, holder=self.holder)
+            yield Permit(store, held.may_leave)
 
     async def keep(self) -> Never:
         """Hold our share of the slots until cancelled; then give them back."""
@@ -204,12 +205,12 @@ class Share:
         self, tx: Tx, *, held: Mapping[int, int], free: frozenset[int], taboo: frozenset[int], member: int | None
     ) -> _Turn:
         """Do all that a look does to the leases, in one transaction; *taboo* are the slots not to be taken."""
-        tx.leases.release({SLOT_NAMES[slot]: held[slot] for slot in free})
+        tx.leases.release({SLOT_NAMES[slot]: held[slot] for slot in free}, holder=self.holder)
         kept = {SLOT_NAMES[slot]: epoch for slot, epoch in held.items() if slot not in free}
         me = f"{MEMBERS}{self.holder}"
         if member is not None:
             kept[me] = member
-        renewed = tx.leases.renew(kept, lasting=self._lasting)
+        renewed = tx.leases.renew(kept, holder=self.holder, lasting=self._lasting)
         joined = member if me in renewed else None
         if joined is None:
             mine = tx.leases.acquire([me], holder=self.holder, lasting=self._lasting).get(me)
@@ -312,7 +313,7 @@ class Share:
         """Give back all that is ours but *kept*, even what was taken in a turn whose end we did not see."""
         ours = {row.name: row.epoch for row in tx.leases.under(f"{KIND}/") if row.holder == self.holder}
         given = {name: epoch for name, epoch in ours.items() if name not in kept}
-        tx.leases.release(given)
+        tx.leases.release(given, holder=self.holder)
         return len(given)
 
     # --------------------------------------------------------------------------------------------------------- telling

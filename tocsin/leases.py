@@ -132,9 +132,10 @@ class Term:
 class FencedStore:
     """A store whose every write first makes sure of a lease, in the same transaction; all else is the store's own."""
 
-    def __init__(self, store: Store, name: str, term: Term) -> None:
+    def __init__(self, store: Store, name: str, term: Term, *, holder: str) -> None:
         self._store = store
         self._name = name
+        self._holder = holder
         self._term = term
 
     async def write(self, unit: Callable[[Tx], T]) -> T:
@@ -150,7 +151,7 @@ class FencedStore:
         def checked(tx: Tx) -> T:
             nonlocal is_ours
             is_ours = False
-            tx.leases.check(self._name, self._term.epoch)
+            tx.leases.check(self._name, self._term.epoch, holder=self._holder)
             is_ours = True
             return unit(tx)
 
@@ -242,7 +243,7 @@ class Lease:
 
     async def _run_in(self, term: Term, run: Run) -> None:
         async with term.running():
-            await run(FencedStore(self._store, self.name, term))
+            await run(FencedStore(self._store, self.name, term, holder=self.holder))
             if not term.is_over:
                 raise RuntimeError(f"what runs under the lease {self.name!r} came to an end by itself")
 
@@ -303,7 +304,8 @@ class Lease:
                 self._in_trouble = False
 
     def _renewed(self, term: Term) -> Callable[[Tx], bool]:
-        return lambda tx: bool(tx.leases.renew({self.name: term.epoch}, lasting=self._lasting))
+        held = {self.name: term.epoch}
+        return lambda tx: bool(tx.leases.renew(held, holder=self.holder, lasting=self._lasting))
 
     async def _watch(self, term: Term) -> None:
         """End the term when it was not renewed in time."""
@@ -341,7 +343,7 @@ class Lease:
                 while not await term.ended(within_s=min(GRACE_S, self._renew_s)):
                     term.end()
                     await self._store.write(self._renewed(term))
-                await self._store.write(lambda tx: tx.leases.release({self.name: term.epoch}))
+                await self._store.write(lambda tx: tx.leases.release({self.name: term.epoch}, holder=self.holder))
         except (TimeoutError, StoreUnavailable) as error:
             reason = str(error) or f"not over within {DRAIN_S:g} s"
             log.warning("lease left to run out", lease=self.name, epoch=term.epoch, reason=reason)

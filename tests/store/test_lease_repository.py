@@ -64,7 +64,7 @@ def test_what_one_holds_no_other_can_take(tx: Tx, clock: Hands) -> None:
 
     assert first == {"relay": Taken(epoch=1, after=NOBODY)}
     assert second == {}
-    tx.leases.check("relay", 1)
+    tx.leases.check("relay", 1, holder="a")
 
 
 def test_what_ran_out_is_taken_over_and_fences_who_had_it(tx: Tx, clock: Hands) -> None:
@@ -74,30 +74,30 @@ def test_what_ran_out_is_taken_over_and_fences_who_had_it(tx: Tx, clock: Hands) 
     taken = take(tx, "relay", holder="b")
 
     assert taken == {"relay": Taken(epoch=2, after="a")}
-    assert tx.leases.renew({"relay": 1}, lasting=LASTING) == frozenset()
+    assert tx.leases.renew({"relay": 1}, holder="a", lasting=LASTING) == frozenset()
     with pytest.raises(Fenced, match="'relay' of epoch 1 is not ours any more: b has it"):
-        tx.leases.check("relay", 1)
+        tx.leases.check("relay", 1, holder="a")
 
 
 def test_what_ran_out_but_was_not_taken_is_still_ours(tx: Tx, clock: Hands) -> None:
     take(tx, "relay")
     clock.at += 2 * LASTING
 
-    tx.leases.check("relay", 1)
+    tx.leases.check("relay", 1, holder="a")
 
-    assert tx.leases.renew({"relay": 1}, lasting=LASTING) == {"relay"}
+    assert tx.leases.renew({"relay": 1}, holder="a", lasting=LASTING) == {"relay"}
     assert take(tx, "relay", holder="b") == {}
 
 
 def test_what_is_given_back_is_free_at_once_and_wakes_who_waits(tx: Tx) -> None:
     take(tx, "relay", "ingest/slot/1", "ingest/slot/2")
 
-    tx.leases.release({"relay": 1, "ingest/slot/1": 1})
+    tx.leases.release({"relay": 1, "ingest/slot/1": 1}, holder="a")
 
     assert tx.woken == {"lease:relay", "lease:ingest"}
     assert take(tx, "relay", "ingest/slot/1", "ingest/slot/2", holder="b").keys() == {"relay", "ingest/slot/1"}
     with pytest.raises(Fenced):
-        tx.leases.check("relay", 1)
+        tx.leases.check("relay", 1, holder="a")
 
 
 def test_giving_back_what_another_has_by_now_changes_nothing(tx: Tx, clock: Hands) -> None:
@@ -105,9 +105,9 @@ def test_giving_back_what_another_has_by_now_changes_nothing(tx: Tx, clock: Hand
     clock.at += LASTING
     take(tx, "relay", holder="b")
 
-    tx.leases.release({"relay": 1})
+    tx.leases.release({"relay": 1}, holder="a")
 
-    tx.leases.check("relay", 2)
+    tx.leases.check("relay", 2, holder="b")
 
 
 def test_who_takes_its_own_lease_again_fences_what_it_began_before(tx: Tx) -> None:
@@ -117,12 +117,25 @@ def test_who_takes_its_own_lease_again_fences_what_it_began_before(tx: Tx) -> No
 
     assert again == {"relay": Taken(epoch=2, after=NOBODY)}
     with pytest.raises(Fenced):
-        tx.leases.check("relay", 1)
+        tx.leases.check("relay", 1, holder="a")
+
+
+def test_an_epoch_that_another_was_given_too_is_not_ours(tx: Tx, clock: Hands) -> None:
+    """A standby that takes over without the last commits knows nothing of our epoch, and gives it a second time."""
+    take(tx, "relay", holder="b")
+    clock.at += SECOND
+
+    tx.leases.release({"relay": 1}, holder="a")
+
+    assert tx.leases.renew({"relay": 1}, holder="a", lasting=LASTING) == frozenset()
+    assert [(row.holder, row.epoch, row.left) for row in tx.leases.find("relay")] == [("b", 1, LASTING - SECOND)]
+    with pytest.raises(Fenced, match="'relay' of epoch 1 is not ours any more: b has it"):
+        tx.leases.check("relay", 1, holder="a")
 
 
 def test_a_lease_nobody_ever_took_is_nobody_s(tx: Tx) -> None:
     with pytest.raises(Fenced, match="nobody has it"):
-        tx.leases.check("relay", 1)
+        tx.leases.check("relay", 1, holder="a")
 
 
 def test_a_clock_that_was_set_back_leaves_no_lease_with_the_dead(tx: Tx, clock: Hands) -> None:
@@ -137,7 +150,7 @@ def test_a_clock_that_was_set_back_leaves_no_lease_with_the_dead(tx: Tx, clock: 
 def test_a_renewal_mends_what_a_clock_that_was_set_back_had_done(tx: Tx, clock: Hands) -> None:
     take(tx, "relay")
     clock.at -= timedelta(hours=1)
-    tx.leases.renew({"relay": 1}, lasting=LASTING)
+    tx.leases.renew({"relay": 1}, holder="a", lasting=LASTING)
 
     assert take(tx, "relay", holder="b") == {}
 
@@ -148,7 +161,7 @@ def test_many_are_renewed_at_once_and_only_those_that_are_ours(tx: Tx, clock: Ha
     clock.at += LASTING
     take(tx, slots[7], holder="b")
 
-    renewed = tx.leases.renew(dict.fromkeys(slots, 1), lasting=LASTING)
+    renewed = tx.leases.renew(dict.fromkeys(slots, 1), holder="a", lasting=LASTING)
 
     assert renewed == {*slots} - {slots[7]}
     rows = {row.name: row for row in tx.leases.under("ingest/slot/")}
@@ -160,7 +173,7 @@ def test_many_are_renewed_at_once_and_only_those_that_are_ours(tx: Tx, clock: Ha
 def test_only_what_nobody_holds_is_forgotten(tx: Tx, clock: Hands) -> None:
     take(tx, "ingest/member/a", "ingest/member/b")
     clock.at += LASTING
-    tx.leases.renew({"ingest/member/a": 1}, lasting=LASTING)
+    tx.leases.renew({"ingest/member/a": 1}, holder="a", lasting=LASTING)
 
     tx.leases.forget(["ingest/member/a", "ingest/member/b"])
 
@@ -194,21 +207,23 @@ class OneHolder(RuleBasedStateMachine):
 
     @rule(holder=st.sampled_from("abc"))
     def one_renews_it(self, holder: str) -> None:
-        if holder in self.believed and not self.tx.leases.renew({"relay": self.believed[holder]}, lasting=LASTING):
+        if holder in self.believed and not self.tx.leases.renew(
+            {"relay": self.believed[holder]}, holder=holder, lasting=LASTING
+        ):
             del self.believed[holder]
 
     @rule(holder=st.sampled_from("abc"))
     def one_gives_it_back(self, holder: str) -> None:
         if holder in self.believed:
             epoch = self.believed.pop(holder)
-            self.tx.leases.release({"relay": epoch})
+            self.tx.leases.release({"relay": epoch}, holder=holder)
 
     @invariant()
     def at_most_one_of_those_who_believe_can_write(self) -> None:
         able = []
         for holder, epoch in self.believed.items():
             try:
-                self.tx.leases.check("relay", epoch)
+                self.tx.leases.check("relay", epoch, holder=holder)
             except Fenced:
                 continue
             able.append(holder)

@@ -72,8 +72,8 @@ async def test_many_are_renewed_and_given_back_in_one_go(store: Store, other: St
     held = {name: taken.epoch for name, taken in (await store.write(taking(*names))).items()}
     mark = other.mark("lease:ingest")
 
-    renewed = await store.write(lambda tx: tx.leases.renew(held, lasting=LASTING))
-    await store.write(lambda tx: tx.leases.release(held))
+    renewed = await store.write(lambda tx: tx.leases.renew(held, holder="a", lasting=LASTING))
+    await store.write(lambda tx: tx.leases.release(held, holder="a"))
 
     assert renewed == set(names)
     await other.wait("lease:ingest", mark, timeout_s=5.0)
@@ -87,7 +87,7 @@ async def test_nobody_takes_what_is_being_written_under_and_nobody_waits_for_it(
     checked, paused = threading.Event(), threading.Event()
 
     def unit(tx: Tx) -> None:
-        tx.leases.check("relay", 1)
+        tx.leases.check("relay", 1, holder="a")
         checked.set()
         paused.wait(10)
 
@@ -132,7 +132,7 @@ async def test_a_check_sees_what_happened_after_its_transaction_began(store: Sto
         tx.leases.find("relay")  # takes the snapshot
         began.set()
         stolen.wait(10)
-        tx.leases.check("relay", 1)
+        tx.leases.check("relay", 1, holder="a")
 
     writing = asyncio.ensure_future(store.write(unit))
     await asyncio.to_thread(began.wait, 5)

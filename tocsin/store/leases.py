@@ -122,27 +122,28 @@ class LeaseRepository:
             row.name: Taken(epoch=row.epoch + 1, after=NOBODY if row.holder == holder else row.holder) for row in rows
         }
 
-    def renew(self, held: Mapping[str, int], *, lasting: timedelta) -> frozenset[str]:
-        """Let the leases *held*, given as name → epoch, last anew from now; return those that still were."""
+    def renew(self, held: Mapping[str, int], *, holder: str, lasting: timedelta) -> frozenset[str]:
+        """Let *holder*'s leases, given as name → epoch, last anew from now; return those that still were its."""
         if not held:
             return frozenset()
-        renewed = update(leases).where(self._are(held)).values(expires=self._in(lasting)).returning(leases.c.name)
+        ours = self._are(held, holder)
+        renewed = update(leases).where(ours).values(expires=self._in(lasting)).returning(leases.c.name)
         return frozenset(self._conn.scalars(renewed))
 
-    def release(self, held: Mapping[str, int]) -> None:
-        """Give back the leases *held*, and wake who waits for one; what is not ours any more stays as it is."""
+    def release(self, held: Mapping[str, int], *, holder: str) -> None:
+        """Give back *holder*'s leases, and wake who waits for one; what is not its any more stays as it is."""
         if not held:
             return
         self._conn.execute(
             update(leases)
-            .where(self._are(held))
+            .where(self._are(held, holder))
             .values(holder=NOBODY, epoch=leases.c.epoch + 1, expires=EPOCH)  # the old epoch is fenced from now on
         )
         for name in held:
             self._wake(wake_of(name))
 
-    def check(self, name: str, epoch: int) -> None:
-        """Make sure that the lease is ours, and that nobody takes it before this transaction is over.
+    def check(self, name: str, epoch: int, *, holder: str) -> None:
+        """Make sure that the lease is *holder*'s, and that nobody takes it before this transaction is over.
 
         It may have run out: as long as nobody else took it, it is still ours.
 
@@ -150,7 +151,7 @@ class LeaseRepository:
             Fenced: another has taken it, or it was given back.
         """
         row = self._conn.execute(_CHECK, {"of_name": name}).one_or_none()
-        if row is None or row.epoch != epoch:
+        if row is None or (row.holder, row.epoch) != (holder, epoch):
             whose = "nobody" if row is None or row.holder == NOBODY else row.holder
             raise Fenced(f"the lease {name!r} of epoch {epoch} is not ours any more: {whose} has it")
 
@@ -175,9 +176,14 @@ class LeaseRepository:
         ]
 
     @staticmethod
-    def _are(held: Mapping[str, int]) -> ColumnElement[bool]:
-        # The names alone find the rows by their key; the pairs say which of them are still ours.
-        return and_(leases.c.name.in_(sorted(held)), tuple_(leases.c.name, leases.c.epoch).in_(sorted(held.items())))
+    def _are(held: Mapping[str, int], holder: str) -> ColumnElement[bool]:
+        # The names alone find the rows by their key; the pairs say which of them are still ours. So does the
+        # holder: a standby that lacked the last commits when it took over gives an epoch a second time.
+        return and_(
+            leases.c.name.in_(sorted(held)),
+            tuple_(leases.c.name, leases.c.epoch).in_(sorted(held.items())),
+            leases.c.holder == holder,
+        )
 
     def _clock(self) -> ColumnElement[int]:
         """Return the present in microseconds, as the database is to reckon it."""

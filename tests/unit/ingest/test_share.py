@@ -294,7 +294,7 @@ async def test_what_a_visit_writes_under_a_slot_that_was_taken_is_fenced(house: 
 
     async with worker.share.visiting(5) as permit:
         taken = SLOT_NAMES[5]
-        await house.store.write(lambda tx: tx.leases.release({taken: 1}))
+        await house.store.write(lambda tx: tx.leases.release({taken: 1}, holder="a"))
         await permit.store.write(lambda tx: tx.timers.cancel("room", "kind", "key"))
         pytest.fail("written without a lease")  # the visit is left silently instead
 

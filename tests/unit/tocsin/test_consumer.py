@@ -192,7 +192,7 @@ async def test_work_that_is_the_first_to_hear_of_its_lost_lease_comes_to_an_end(
             async with term.running():
                 await consume(
                     stream=stream,  # type: ignore[arg-type]  # its look at a topic is not used here
-                    store=FencedStore(store, "work", term),
+                    store=FencedStore(store, "work", term, holder="we"),
                     clock=SystemClock(),
                     group="g",
                     topic=ARTICLES,
@@ -202,7 +202,7 @@ async def test_work_that_is_the_first_to_hear_of_its_lost_lease_comes_to_an_end(
         async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
             tasks.create_task(work())
             await until_passed(store, 1)
-            await store.write(lambda tx: tx.leases.release({"work": mine["work"].epoch}))
+            await store.write(lambda tx: tx.leases.release({"work": mine["work"].epoch}, holder="we"))
             stream.put(0, "after")
 
         assert term.is_lost

@@ -265,7 +265,7 @@ async def test_work_that_is_fenced_by_its_lease_is_waited_for_again(store: Sqlit
         nonlocal begun
         begun += 1
         if begun == 1:
-            await store.write(lambda tx: tx.leases.release({"incidents": 1}))
+            await store.write(lambda tx: tx.leases.release({"incidents": 1}, holder="a"))
         await fenced.write(lambda tx: tx.wake("x"))
         await asyncio.Event().wait()
 
@@ -297,7 +297,7 @@ async def test_work_that_does_not_end_keeps_its_worker_from_taking_the_lease_aga
     worker = a_worker(store, clock, "a", ends_after_s=0.3)
     async with worker.at_work():
         await until(lambda: worker.work.is_running)
-        await store.write(lambda tx: tx.leases.release({"incidents": 1}))
+        await store.write(lambda tx: tx.leases.release({"incidents": 1}, holder="a"))
         await pass_on(store, clock, 2)
 
         assert worker.lease.epoch is None
@@ -324,7 +324,7 @@ async def test_two_stages_under_one_lease_run_and_end_together(store: SqliteStor
     async with worker.at_work(), asyncio.TaskGroup() as tasks:
         timing = tasks.create_task(worker.lease.while_held(timers.run), name="timers")
         await until(lambda: worker.work.is_running and timers.is_running)
-        await store.write(lambda tx: tx.leases.release({"incidents": 1}))
+        await store.write(lambda tx: tx.leases.release({"incidents": 1}, holder="a"))
         await pass_on(store, clock, 2)
         await until(lambda: worker.work.begun == timers.begun == 2)
         timing.cancel()
