@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -52,8 +52,12 @@ def absorb(tx: Tx, reading: Reading, *, settings: IncidentsSettings) -> tuple[Al
     """Take in one reading: update, store, set timers, and emit what is worth telling. Twice is as good as once."""
     judged = tx.incidents.judged(reading.article)
     seen_at = reading.mention.seen_at
-    if judged is not None and (reading.id in judged.readings or seen_at < judged.seen_at):
+    if judged is not None and (reading.id in judged.readings or _is_overtaken(reading, judged)):
         return ()
+    if judged is not None and seen_at < judged.seen_at:
+        # What follows was said after what it follows upon.
+        seen_at = judged.seen_at + timedelta(microseconds=1)
+        reading = replace(reading, mention=replace(reading.mention, seen_at=seen_at))
     if judged is None and not reading.detections:
         return ()
     words = words_of(reading.mention.title, reading.mention.lead)
@@ -73,6 +77,17 @@ def absorb(tx: Tx, reading: Reading, *, settings: IncidentsSettings) -> tuple[Al
         )
     )
     return tuple(alerts)
+
+
+def _is_overtaken(reading: Reading, judged: Judged) -> bool:
+    """Whether we know a later revision of the article.
+
+    What follows upon the revision that we know is news whatever its time says: the clock of the worker that saw it may
+    have been set back, or go behind another worker's. Only where the chain is torn do times decide.
+    """
+    if judged.revision in (reading.revision, reading.supersedes):
+        return False
+    return reading.mention.seen_at <= judged.seen_at
 
 
 def published(mention: Mention) -> datetime:

@@ -248,7 +248,7 @@ def _new_id(item: Item, *, guids_churn: bool) -> str:
 def _judged(item: Item, identity: str, row: Known | None, now: datetime) -> Match:
     if row is None:
         return Match(item=item, id=identity, change=Change.NEW, revision=item.content)
-    flaps = row.previous == item.content and now - row.changed_at < FLAPPING
+    flaps = row.previous == item.content and timedelta(0) <= now - row.changed_at < FLAPPING
     if row.content == item.content or flaps:
         return Match(item=item, id=identity, change=Change.SAME, revision=row.revision)
     return Match(

@@ -125,6 +125,16 @@ def test_two_caches_that_disagree_are_no_news_each_time() -> None:
     assert third.change is Change.SAME
 
 
+def test_a_clock_that_was_set_back_makes_no_edit_look_like_two_caches() -> None:
+    memory = Memory()
+    memory.poll(entry(1))
+    memory.poll(entry(1, title="Zwölf Tote"))
+
+    back = memory.poll(entry(1), later=-HOUR)
+
+    assert changes(back) == [Change.REVISED]
+
+
 def test_a_moved_address_is_the_same_article_when_the_guid_stays() -> None:
     memory = Memory()
     (first,) = memory.poll(entry(1))

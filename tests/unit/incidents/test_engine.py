@@ -92,6 +92,32 @@ def test_an_older_revision_that_comes_again_is_ignored(tx: Tx) -> None:
     assert ring(tx, replace(first, rules="other")) == []
 
 
+def test_an_older_revision_is_ignored_even_where_the_clock_was_set_back_after_it(tx: Tx) -> None:
+    first = told(a_detection(toll=Toll(min=3, max=3)))
+    second = told(a_detection(toll=Toll(min=30, max=30)), supersedes="1", after=-HOUR)
+    ring(tx, first, second)
+
+    assert ring(tx, replace(first, rules="other")) == []
+
+
+@pytest.mark.parametrize("behind", [MINUTE, 5 * HOUR])
+def test_a_toll_that_rises_rings_though_the_clock_was_set_back(tx: Tx, behind: timedelta) -> None:
+    alerts = ring(
+        tx,
+        told(a_detection(toll=Toll(min=3, max=3))),
+        told(a_detection(toll=Toll(min=30, max=30)), supersedes="1", after=-behind),
+    )
+
+    assert [alert.step for alert in alerts] == [Step.NEW, Step.ESCALATION]
+    assert len({alert.incident for alert in alerts}) == 1
+
+
+def test_what_is_taken_back_is_cancelled_though_the_clock_was_set_back(tx: Tx) -> None:
+    alerts = ring(tx, told(a_detection()), told(supersedes="1", after=-HOUR))
+
+    assert [alert.step for alert in alerts] == [Step.NEW, Step.CORRECTION]
+
+
 def test_a_live_article_whose_toll_rises_stays_one_source_in_one_incident(tx: Tx) -> None:
     alerts = ring(
         tx,
