@@ -26,7 +26,7 @@ from notifier import dispatch
 from notifier.room import Dispatcher, lanes
 from tocsin.actions import Actions, Board
 from tocsin.clock import Clock, SystemClock
-from tocsin.consumer import Work, consume, run_timers
+from tocsin.consumer import Work, consume, persist, run_timers
 from tocsin.errors import SettingsInvalid, Stop
 from tocsin.foundation import Foundation, laid
 from tocsin.records import Article, Source
@@ -141,6 +141,7 @@ class Service:
         self._lanes: set[str] = set()
         self._reloading = asyncio.Lock()
         self._web_moved = asyncio.Event()
+        self._feeds_changed = asyncio.Event()
 
     async def run(self, reload_asked: asyncio.Event) -> None:
         """Run every stage until cancelled."""
@@ -370,10 +371,23 @@ class Service:
     # ------------------------------------------------------------------------------------------------ reloading
 
     async def _reload_when_asked(self, asked: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_of_feeds(), name="news of feeds")
+            while True:
+                await asked.wait()
+                asked.clear()
+                await self.reload()
+
+    async def _tell_of_feeds(self) -> None:
+        """Wake who polls after a reload, however long the store is away; nobody who reloads waits for that."""
         while True:
-            await asked.wait()
-            asked.clear()
-            await self.reload()
+            await self._feeds_changed.wait()
+            self._feeds_changed.clear()
+            try:
+                await persist(self._store, self._clock, lambda tx: tx.wake(sources.CHANGED))
+            except BaseException:
+                self._feeds_changed.set()
+                raise
 
     async def reload(self) -> Sequence[Problem]:
         """Read the files again and put them in force; with any problem the old ones stay.
@@ -399,7 +413,7 @@ class Service:
                 for stage in self._ingest():
                     self._supervisor.add(stage)
             else:
-                await self._store.write(lambda tx: tx.wake(sources.CHANGED))
+                self._feeds_changed.set()
             if _doors(old.tocsin.web) != _doors(new.tocsin.web):
                 self._web_moved.set()
             log.info("configuration reloaded", version=new.version, rules=new.detectors.version)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from ingest.sources import CHANGED
 from tests.faults.harness import write_config
 from tocsin.app import Service
 from tocsin.clock import SystemClock
+from tocsin.errors import StoreUnavailable
 from tocsin.foundation import laid
 from tocsin.health import Health
 from tocsin.settings import load_settings
@@ -16,9 +18,12 @@ from tocsin.supervisor import Stage
 from tocsin.workers import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tocsin.settings import Settings
+    from tocsin.store.port import Store
+    from tocsin.store.tx import Tx
 
 ZONE = "tocsin: {timezone: %s}\n"
 RECEIVERS = "receivers:\n  log: {kind: file, path: a.jsonl}\n  hangs: {kind: file, path: b.jsonl}\n"
@@ -55,6 +60,55 @@ class Lanes(Service):
         return {
             name: Stage(name=f"lane {name}", run=Lane(name, self.starts).run) for name in settings.notifier.receivers
         }
+
+
+class Away:
+    """A store that cannot be written to, the first time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.refused = 0
+
+    async def write(self, unit: Callable[[Tx], Any]) -> Any:
+        if not self.refused:
+            self.refused += 1
+            raise StoreUnavailable("the server is away")
+        return await self._store.write(unit)
+
+
+async def test_a_reload_while_the_store_is_away_is_whole_and_the_poller_hears_of_it_later(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config", {"tocsin.yaml": "tocsin: {web: {listen: '127.0.0.1:1'}}\n"})
+
+    def load() -> Settings:
+        return load_settings(config, data_dir=tmp_path)
+
+    clock = SystemClock()
+    async with laid(load(), clock=clock) as foundation:
+        service = Lanes(
+            load(),
+            load=load,
+            foundation=foundation,
+            pool=Pool(size=1, memory_limit_bytes=10**9),
+            health=Health(clock),
+            clock=clock,
+            stage_drain_s=5.0,
+        )
+        service.starts = []
+        running = asyncio.ensure_future(service.run(asyncio.Event()))
+        (config / "tocsin.yaml").write_text("tocsin: {web: {listen: '127.0.0.1:2'}}\n")
+        mark = foundation.store.mark(CHANGED)
+        store = Away(foundation.store)
+        service._store = store  # type: ignore[assignment]  # a reload only writes
+
+        problems = await service.reload()
+
+        assert problems == ()
+        assert service._web_moved.is_set()
+        await foundation.store.wait(CHANGED, mark, timeout_s=10.0)
+        assert foundation.store.mark(CHANGED) != mark
+        assert store.refused == 1
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_a_receiver_that_hangs_keeps_no_other_waiting_in_a_reload(tmp_path: Path) -> None:
