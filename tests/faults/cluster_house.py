@@ -23,6 +23,7 @@ from notifier.routing import Verdict
 from tests.faults.harness import Service, write_config
 from tests.faults.newsroom import Newsroom, newsroom
 from tests.kafka.houses import a_stream, some_settings
+from tocsin.app import READERS
 from tocsin.demo.feeds import listening
 from tocsin.settings import load_settings
 from tocsin.stages.detecting import read_record
@@ -145,7 +146,10 @@ class Cluster:
 
     async def _waits(self, stream: Any) -> dict[str, int]:
         """Return what is not through yet: records of each group, records of the relay, and messages by their state."""
-        found = {f"{group} {topic}": int(waiting) for (group, topic), waiting in (await stream.measured()).items()}
+        measured = dict(await stream.measured())
+        for group, topic in {(group, topic) for topic, groups in READERS.items() for group in groups} - measured.keys():
+            measured[group, topic] = sum(bound.end - bound.first for bound in (await stream.bounds(topic)).values())
+        found = {f"{group} {topic}": int(waiting) for (group, topic), waiting in measured.items()}
         found["outbox"] = self.count("SELECT count(*) FROM stream_records")
         unsettled = "SELECT receiver, state, count(*) FROM notifier_outbox WHERE state NOT IN ('done', 'dead')"
         for receiver, state, waiting in self.ask(f"{unsettled} GROUP BY receiver, state"):
