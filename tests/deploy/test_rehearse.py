@@ -43,7 +43,7 @@ def test_an_interrupted_rehearsal_leaves_nothing_mounted(number: signal.Signals,
     (tmp_path / "deploy" / "image.sh").touch()
 
     with subprocess.Popen(
-        # Whoever runs the tests in the background has us ignore SIGINT, and a shell cannot trap what it was born to ignore.
+        # Tests that run in the background ignore SIGINT, and a shell cannot trap what it was born to ignore.
         ["env", "--default-signal=INT", "sh", tmp_path / "deploy" / "rehearse.sh", folder],
         env={**os.environ, **own},
         stdout=subprocess.DEVNULL,
