@@ -75,3 +75,7 @@ def delays(runs: int, console: Console) -> Table:
             told = [statistics.median(one[name] for one in found) for name in ("p50", "p90", "p99", "max")]
             table.add_row(where, f"{share:.0%}", *(f"{value:.0f}" for value in told))
     return table
+
+
+if __name__ == "__main__":
+    main()
