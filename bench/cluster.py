@@ -8,7 +8,6 @@ a process for each part: what `docker compose up` starts, but for the poller, in
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -26,7 +25,7 @@ from sqlalchemy import func, select
 from typing_extensions import override
 
 from bench.news import articles
-from bench.whole import WARM_UP, Run, a_receiver, processor_s, quantiles, rung_after, settings_for
+from bench.whole import WARM_UP, Run, a_receiver, asked, processor_s, quantiles, rung_after, settings_for
 from tests.faults.harness import Service
 from tests.servers.kafka import KafkaBroker, kafka_broker
 from tests.servers.postgresql import PostgresqlServer, postgresql_server
@@ -38,6 +37,7 @@ from tocsin.store.notifier import outbox
 from tocsin.stream.kafka import KafkaStream
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Mapping, Sequence
 
     from tocsin.store.tx import Tx
@@ -152,13 +152,7 @@ def _tree(pid: int) -> Iterable[int]:
 
 def main() -> None:
     """Run it once."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--articles", type=int, default=6_000)
-    parser.add_argument("--share", type=float, default=0.02)
-    parser.add_argument("--rate", type=float)
-    parser.add_argument("--detectors", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = asked(__doc__, scaled="detectors")
     logs.configure(level="warning")
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())

@@ -255,15 +255,20 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
     return {"p50": cuts[499], "p90": cuts[899], "p99": cuts[989], "max": values[-1]}
 
 
-def main() -> None:
-    """Run it once."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def asked(description: str | None, *, scaled: str) -> argparse.Namespace:
+    """Read the command line of a run; *scaled* names what there may be more than one of."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--articles", type=int, default=6_000)
     parser.add_argument("--share", type=float, default=0.02)
     parser.add_argument("--rate", type=float)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(f"--{scaled}", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run it once."""
+    arguments = asked(__doc__, scaled="workers")
     logs.configure(level="warning")
     sys.setswitchinterval(SWITCH_S)  # as the service does
     with tempfile.TemporaryDirectory() as folder, a_receiver() as port:
