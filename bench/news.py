@@ -3,7 +3,7 @@
 A given share states something that the shipped rules detect. Of the others some hold words that detectors look for
 (`NEAR`: a trial, a film, a toll of years ago) and many the words that surround them in any paper (`PLAIN`): measured on
 real news of the five languages, a third of what states nothing passes the prefilter by its letters and a tenth has a
-candidate that some scope takes. `docs/performance.md` has both shares, of real news and of these articles.
+candidate that some scope takes.
 """
 
 from __future__ import annotations
