@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tocsin.supervisor import Stage
 from tocsin.workers import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from tocsin.settings import Settings
@@ -62,6 +63,33 @@ class Lanes(Service):
         }
 
 
+@asynccontextmanager
+async def a_running(config: Path, data: Path) -> AsyncIterator[Lanes]:
+    """Run a service that is nothing but lanes, until the block is left."""
+
+    def load() -> Settings:
+        return load_settings(config, data_dir=data)
+
+    clock = SystemClock()
+    async with laid(load(), clock=clock) as foundation:
+        service = Lanes(
+            load(),
+            load=load,
+            foundation=foundation,
+            pool=Pool(size=1, memory_limit_bytes=10**9),
+            health=Health(clock),
+            clock=clock,
+            stage_drain_s=5.0,
+        )
+        service.starts = []
+        running = asyncio.ensure_future(service.run(asyncio.Event()))
+        try:
+            yield service
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+
 class Away:
     """A store that cannot be written to, the first time."""
 
@@ -79,57 +107,26 @@ class Away:
 async def test_a_reload_while_the_store_is_away_is_whole_and_the_poller_hears_of_it_later(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config", {"tocsin.yaml": "tocsin: {web: {listen: '127.0.0.1:1'}}\n"})
 
-    def load() -> Settings:
-        return load_settings(config, data_dir=tmp_path)
-
-    clock = SystemClock()
-    async with laid(load(), clock=clock) as foundation:
-        service = Lanes(
-            load(),
-            load=load,
-            foundation=foundation,
-            pool=Pool(size=1, memory_limit_bytes=10**9),
-            health=Health(clock),
-            clock=clock,
-            stage_drain_s=5.0,
-        )
-        service.starts = []
-        running = asyncio.ensure_future(service.run(asyncio.Event()))
+    async with a_running(config, tmp_path) as service:
         (config / "tocsin.yaml").write_text("tocsin: {web: {listen: '127.0.0.1:2'}}\n")
-        mark = foundation.store.mark(CHANGED)
-        store = Away(foundation.store)
+        whole = service._store
+        mark = whole.mark(CHANGED)
+        store = Away(whole)
         service._store = store  # type: ignore[assignment]  # a reload only writes
 
         problems = await service.reload()
 
         assert problems == ()
         assert service._web_moved.is_set()
-        await foundation.store.wait(CHANGED, mark, timeout_s=10.0)
-        assert foundation.store.mark(CHANGED) != mark
+        await whole.wait(CHANGED, mark, timeout_s=10.0)
+        assert whole.mark(CHANGED) != mark
         assert store.refused == 1
-        running.cancel()
-        await asyncio.wait([running])
 
 
 async def test_a_receiver_that_hangs_keeps_no_other_waiting_in_a_reload(tmp_path: Path) -> None:
     config = write_config(tmp_path / "config", {"tocsin.yaml": ZONE % "UTC", "receivers.yaml": RECEIVERS})
 
-    def load() -> Settings:
-        return load_settings(config, data_dir=tmp_path)
-
-    clock = SystemClock()
-    async with laid(load(), clock=clock) as foundation:
-        service = Lanes(
-            load(),
-            load=load,
-            foundation=foundation,
-            pool=Pool(size=1, memory_limit_bytes=10**9),
-            health=Health(clock),
-            clock=clock,
-            stage_drain_s=5.0,
-        )
-        service.starts = []
-        running = asyncio.ensure_future(service.run(asyncio.Event()))
+    async with a_running(config, tmp_path) as service:
         await asyncio.sleep(0.1)
         (config / "tocsin.yaml").write_text(ZONE % "Europe/Tallinn")
         reloading = asyncio.ensure_future(service.reload())
@@ -143,5 +140,3 @@ async def test_a_receiver_that_hangs_keeps_no_other_waiting_in_a_reload(tmp_path
         async with asyncio.timeout(5):
             while service.starts.count("hangs") < 2:
                 await asyncio.sleep(0.05)
-        running.cancel()
-        await asyncio.wait([running])
