@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -278,8 +279,13 @@ def _tell(tx: Tx, alert: Alert, article: str) -> None:
         )
     )
     if tx.emit(ALERTS, key=alert.incident, record_id=alert.id, value=body):
-        metrics.ALERTS.labels(step=alert.step.value).inc()
-        log.info("alert rung", alert=alert.id[:12], step=alert.step.value, headline=alert.headline, late=alert.late)
+        tx.after(partial(_count, alert))
+
+
+def _count(alert: Alert) -> None:
+    step = alert.step.value
+    metrics.ALERTS.labels(step=step).inc()
+    log.info("alert rung", alert=alert.id[:12], step=step, headline=alert.headline, late=alert.late)
 
 
 def _put(tx: Tx, incident: Incident) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -50,5 +51,5 @@ def grow_older(tx: Tx, timer: Timer, *, settings: IncidentsSettings) -> None:
         state = IncidentState.CLOSED
     if state is not incident.state:
         tx.incidents.put(replace(row, state=state), body=to_bytes(replace(incident, state=state)))
-        log.info("incident aged", incident=incident.id[:12], state=state.value)
+        tx.after(partial(log.info, "incident aged", incident=incident.id[:12], state=state.value))
     tx.timers.set(ROOM, LIFE, incident.id, due=incident.last_seen + again)

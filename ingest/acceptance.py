@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -81,7 +82,7 @@ def keep_window(tx: Tx, feed: str, accepted: Accepted) -> bool:
         return False
     before = tx.ingest.window(feed)
     if before is None:
-        log.error("feed's window found damaged", feed=feed)
+        tx.after(partial(log.error, "feed's window found damaged", feed=feed))
         before = frozenset()
     if before != accepted.ids:
         tx.ingest.save_window(feed, accepted.ids)

@@ -60,7 +60,7 @@ class Dispatcher:
             case "opening" | "budget":
                 self._send_digest(tx, timer.key, purpose=timer.kind, now=self._clock.now())
             case _:
-                log.warning("unknown timer dropped", kind=timer.kind, key=timer.key)
+                tx.after(partial(log.warning, "unknown timer dropped", kind=timer.kind, key=timer.key))
 
     # ---------------------------------------------------------------------------------------------- one alert
 

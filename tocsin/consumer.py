@@ -335,9 +335,8 @@ def set_aside(tx: Tx, *, clock: Clock, stage: str, record: StreamRecord, reason:
     """Put *record* among the dead letters."""
     letter = letter_of(record, stage=stage, reason=reason, traceback=traceback, at=clock.now())
     if put_aside(tx, letter):
-        log.error(
-            "record set aside", stage=stage, topic=record.topic, record=record.id, reason=reason, traceback=traceback
-        )
+        where = {"stage": stage, "topic": record.topic, "record": record.id}
+        tx.after(partial(log.error, "record set aside", **where, reason=reason, traceback=traceback))
 
 
 def _died(tx: Tx, *, clock: Clock, group: str, record: StreamRecord) -> None:

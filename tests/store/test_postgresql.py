@@ -117,6 +117,32 @@ async def test_two_that_lock_each_other_out_both_get_through(here: PostgresqlSto
     assert [each.value for each in await here.read(lambda tx: tx.overlay.all("count"))] == ["3", "3"]
 
 
+async def test_what_follows_a_unit_that_had_to_run_again_happens_once(
+    here: PostgresqlStore, there: PostgresqlStore
+) -> None:
+    await here.write(lambda tx: [count_up(tx, name) for name in "ab"])
+    both = threading.Barrier(2, timeout=10)
+    runs: list[str] = []
+    told: list[str] = []
+
+    def crossing(tx: Tx, order: str) -> None:
+        count_up(tx, order[0])
+        if order not in runs:
+            runs.append(order)
+            both.wait()
+        else:
+            runs.append(order)
+        count_up(tx, order[1])
+        tx.after(partial(told.append, order))
+
+    await asyncio.gather(
+        *(store.write(partial(crossing, order=order)) for store, order in ((here, "ab"), (there, "ba")))
+    )
+
+    assert len(runs) > 2
+    assert sorted(told) == ["ab", "ba"]
+
+
 async def test_what_two_find_missing_and_add_at_once_is_added_once(
     here: PostgresqlStore, there: PostgresqlStore
 ) -> None:

@@ -132,14 +132,22 @@ async def test_a_query_whose_connection_was_ended_is_asked_again(cluster: str) -
 
 @pytest.mark.parametrize("fate", CommitFate)
 async def test_whether_a_commit_stands_is_found_out_when_its_answer_is_lost(proxy: Proxy, fate: CommitFate) -> None:
+    told: list[int] = []
+
+    def telling(tx: Tx) -> int:
+        count = count_up(tx)
+        tx.after(lambda: told.append(count))
+        return count
+
     async with a_cluster_store(proxy.dsn) as store:
         for number in range(1, 9):
             proxy.next_commit = fate
 
-            assert await store.write(count_up) == number
+            assert await store.write(telling) == number
             assert proxy.next_commit is None
 
         assert await store.read(counted) == 8
+        assert told == list(range(1, 9))
 
 
 async def test_a_commit_that_was_lost_still_wakes_others(cluster: str, proxy: Proxy) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,11 +149,17 @@ async def held_up(store: SqliteStore) -> AsyncIterator[None]:
 
 
 async def test_a_unit_that_takes_the_whole_transaction_with_it_does_not_hurt_its_neighbours(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def telling(tx: Tx, name: str, size: int = 1) -> bool:
+        tx.after(lambda: told.append(name))
+        return emit(tx, name, size=size)
+
     async with a_store(tmp_path, quota_bytes=2_000_000) as store:
         async with held_up(store):
-            before = asyncio.ensure_future(store.write(lambda tx: emit(tx, "before")))
-            greedy = asyncio.ensure_future(store.write(lambda tx: emit(tx, "greedy", size=5_000_000)))
-            after = asyncio.ensure_future(store.write(lambda tx: emit(tx, "after")))
+            before = asyncio.ensure_future(store.write(partial(telling, name="before")))
+            greedy = asyncio.ensure_future(store.write(partial(telling, name="greedy", size=5_000_000)))
+            after = asyncio.ensure_future(store.write(partial(telling, name="after")))
 
         with pytest.raises(StoreFull):
             await greedy
@@ -160,6 +167,7 @@ async def test_a_unit_that_takes_the_whole_transaction_with_it_does_not_hurt_its
         assert await after
         rows = await store.read(lambda tx: tx.topics.fetch(TOPIC, start=0, most=9))
         assert [row.id for row in rows] == ["before", "after"]
+        assert told == ["before", "after"]
 
 
 async def test_closing_leaves_no_log_behind(tmp_path: Path) -> None:

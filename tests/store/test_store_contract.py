@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from tocsin.errors import Fenced, RecordUnreadable, StoreUnavailable
 from tocsin.records import DeadLetter
@@ -53,6 +55,48 @@ async def test_a_unit_that_raises_undoes_itself_and_nobody_else(store: Store) ->
 
     assert isinstance(outcomes[1], ZeroDivisionError)
     assert await ids(store) == ["before", "after"]
+
+
+async def test_what_follows_a_unit_happens_once_and_before_its_answer(store: Store) -> None:
+    told: list[str] = []
+
+    def unit(tx: Tx) -> None:
+        tx.after(lambda: told.append("first"))
+        tx.after(lambda: told.append("second"))
+
+    await store.write(unit)
+
+    assert told == ["first", "second"]
+
+
+async def test_what_was_to_follow_a_unit_that_is_undone_never_happens(store: Store) -> None:
+    told: list[str] = []
+
+    def unit(tx: Tx, name: str) -> None:
+        tx.after(lambda: told.append(name))
+        if name == "broken":
+            raise ZeroDivisionError
+
+    names = ("before", "broken", "behind")
+    await asyncio.gather(*(store.write(partial(unit, name=name)) for name in names), return_exceptions=True)
+
+    assert told == ["before", "behind"]
+
+
+async def test_what_fails_after_a_commit_hurts_nobody(store: Store) -> None:
+    told: list[str] = []
+
+    def unit(tx: Tx) -> bool:
+        tx.after(lambda: told.append(str(1 / 0)))
+        tx.after(lambda: told.append("next"))
+        return emit(tx, "a")
+
+    with capture_logs() as lines:
+        answers = await asyncio.gather(store.write(unit), store.write(lambda tx: emit(tx, "b")))
+
+    assert all(answers)
+    assert told == ["next"]
+    assert [line["event"] for line in lines] == ["commit not followed up"]
 
 
 async def test_a_record_id_seen_before_is_ignored(store: Store) -> None:

@@ -91,8 +91,12 @@ def _put(tx: Tx, *, outcome: Done[Read] | Failed) -> None:
     if isinstance(outcome, Failed):
         raise JobFailed(f"{outcome.kind}: {outcome.reason}")
     done = outcome.value
-    metrics.READINGS.inc()
-    for kind in done.types:
-        metrics.DETECTIONS.labels(type=kind).inc()
     if done.value is not None:
         tx.emit(READINGS, key=done.key, record_id=done.id, value=done.value)
+    tx.after(partial(_count, done.types))
+
+
+def _count(types: Sequence[str]) -> None:
+    metrics.READINGS.inc()
+    for kind in types:
+        metrics.DETECTIONS.labels(type=kind).inc()

@@ -163,7 +163,8 @@ def _give_second_chances(tx: Tx, *, now: datetime) -> None:
     for letter in _blamed(tx, now=now):
         if letter.value and len(letter.value) == letter.size and tx.replays.add(letter, now=now):
             tx.dead_letters.remove(letter.id)
-            log.warning("record taken up once more", stage=letter.stage, topic=letter.topic, record=letter.record_id)
+            where = {"stage": letter.stage, "topic": letter.topic, "record": letter.record_id}
+            tx.after(partial(log.warning, "record taken up once more", **where))
 
 
 def _is_anybody_blamed(tx: Tx, *, now: datetime) -> bool:

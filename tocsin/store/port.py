@@ -21,7 +21,8 @@ class Store(Protocol):
         """Run *unit* in one transaction and answer after its commit.
 
         *unit* reads, decides and writes through `Tx`, awaits nothing and calls nobody. It may be run again
-        when the database asks for that. What it raises undoes this unit only, and is raised here.
+        when the database asks for that, so it leaves to `Tx.after` what is counted or logged. What it raises undoes
+        this unit only, and is raised here.
 
         Raises:
             Fenced: another worker has moved this cursor.

@@ -20,7 +20,7 @@ from tocsin.store.timers import TimerRepository
 from tocsin.store.topics import TopicRepository
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 class Tx:
     """Everything a unit may touch. A unit awaits nothing and calls nobody.
 
-    `conn` belongs to the repositories; a room uses theirs. What a unit wakes is woken after the commit.
+    `conn` belongs to the repositories; a room uses theirs. What a unit wakes is woken after the commit, and what it
+    counts or logs is left to `after`.
     """
 
     def __init__(self, conn: Connection, clock: Clock, *, no_room: str = "") -> None:
         self.conn = conn
         self.woken: set[str] = set()
+        self.afterwards: list[Callable[[], None]] = []  # of the unit that runs
         self._clock = clock
         self._no_room = no_room
         # The two modes know no mixture: on PostgreSQL the stream is a broker, and what is emitted waits for the relay.
@@ -77,6 +79,14 @@ class Tx:
     def wake(self, name: str) -> None:
         """Wake whoever waits for *name*, once this is committed."""
         self.woken.add(name)
+
+    def after(self, tell: Callable[[], None]) -> None:
+        """Call *tell* once, when this unit stands: what is counted and logged, which a second run would do again.
+
+        It is called in the writer's thread before the unit's caller is answered, and never when the unit is undone or
+        the process dies at that moment: so nothing that is needed may be done by it.
+        """
+        self.afterwards.append(tell)
 
     def require_room(self) -> None:
         """Make sure that new articles may be accepted; alerts and state keep a reserve of their own.

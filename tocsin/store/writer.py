@@ -7,8 +7,10 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
 
 from tocsin.errors import StoreUnavailable
 from tocsin.store.tx import Tx
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from tocsin.store.wakes import Wakes
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -32,10 +36,12 @@ class Order:
     answer: asyncio.Future[Any]
     outcome: Any = None
     error: BaseException | None = None
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     def run(self, tx: Tx) -> None:
         """Run the unit and keep what it returns, or what it raises, for its caller. It may be run again."""
         self.outcome = self.error = None
+        self.afterwards = tx.afterwards = []
         try:
             self.outcome = self.unit(tx)
         except StopIteration as error:  # a future cannot carry it
@@ -43,6 +49,16 @@ class Order:
             self.error.__cause__ = error
         except BaseException as error:  # noqa: BLE001 — carried over to the caller's task, whatever it is
             self.error = error
+
+    def follow_up(self) -> None:
+        """Count and log what the unit left for after its commit, if it stands."""
+        if self.error is not None:
+            return
+        for tell in self.afterwards:
+            try:
+                tell()
+            except Exception:  # the unit stands, and its neighbours wait for their answer
+                log.exception("commit not followed up")
 
 
 class Writer:
@@ -87,6 +103,8 @@ class Writer:
     def answer(self, orders: Sequence[Order], woken: Collection[str] = ()) -> None:
         """Tell the callers of *orders* what became of them, and wake who waits for any of *woken*."""
         assert self._loop is not None
+        for order in orders:
+            order.follow_up()
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for an answer
             self._loop.call_soon_threadsafe(self._tell, orders, woken)
 

@@ -86,7 +86,7 @@ def show(heaps: Sequence[Heap], waiting: Mapping[str, int]) -> None:
 
 
 def _tell(tx: Tx, letter: DeadLetter) -> None:
-    metrics.DEAD_LETTERS.labels(stage=letter.stage).inc()
+    tx.after(metrics.DEAD_LETTERS.labels(stage=letter.stage).inc)
     if letter.topic == DEAD_LETTERS:
         return  # a reader of that very topic cannot read it: to tell it there would never end
     told = letter if len(letter.value) <= TOLD_BYTES else replace(letter, value=b"")
