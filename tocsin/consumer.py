@@ -7,7 +7,8 @@ the others go on; a record that takes the whole process with it is set aside at 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +55,7 @@ async def consume(
     topic: str,
     work: Work,
     batch: int = 100,
+    ahead: int = 1,
     beat: Callable[[], None] = _nobody_listens,
     shared: bool = False,
     once: bool = False,
@@ -63,21 +65,18 @@ async def consume(
     *work* turns records into one unit each; what a unit raises sets that record aside, unless it is `TryLater` or
     `Stop`. What ends the loop by one of those, or by a cancellation, is not held against the record. Nothing is
     remembered here: after a crash the loop goes on from the cursor in the store. While one batch is written the next
-    is worked on, so *work* must not look at what the units write.
+    *ahead* are worked on, side by side, so *work* must not look at what the units write.
 
     A group is *shared* when several workers read it. With *once* a record whose id the group has passed is ignored:
     for streams that may bring one again, and units that must not see it twice.
     """
     async with stream.reader(group, topic, shared=shared) as reader:
         consumer = _Consumer(reader, store=store, clock=clock, group=group, topic=topic, work=work, once=once)
-        ready: _Batch | None = None
         while True:
-            beat()
             try:
-                ready = await consumer.turn(ready, most=batch)
+                await consumer.flow(most=batch, ahead=ahead, beat=beat)
             except Fenced as error:
                 log.warning("cursor moved by another worker", group=group, topic=topic, reason=str(error))
-                ready = None
                 await clock.sleep(FENCED_PAUSE_S)
                 await reader.rewind()
 
@@ -146,6 +145,47 @@ class _Batch:
     expected: Mapping[int, int]
 
 
+class _Line:
+    """Batches under way, in the order in which they are written: at most *ahead* in the making, and one more."""
+
+    def __init__(self, *, ahead: int) -> None:
+        self._ahead = ahead
+        self._moved = asyncio.Event()
+        self.batches: deque[asyncio.Task[_Batch]] = deque()
+
+    async def room(self) -> None:
+        """Wait until another may join."""
+        await self._until(
+            lambda: len(self.batches) <= self._ahead and sum(not one.done() for one in self.batches) < self._ahead
+        )
+
+    def join(self, making: Coroutine[None, None, _Batch]) -> None:
+        """Have one made, behind all others."""
+        task = asyncio.create_task(making, name="make")
+        self.batches.append(task)
+        task.add_done_callback(lambda _: self._moved.set())
+        self._moved.set()
+
+    async def first(self) -> _Batch:
+        """Return the first once it is made; it stays in the line until it may `leave`."""
+        await self._until(lambda: bool(self.batches))
+        return await self.batches[0]
+
+    def leave(self) -> None:
+        """Take the first away: it is written."""
+        self.batches.popleft()
+        self._moved.set()
+
+    async def empty(self) -> None:
+        """Wait until all are written."""
+        await self._until(lambda: not self.batches)
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            self._moved.clear()
+            await self._moved.wait()
+
+
 class _Consumer:
     """One group's work on one topic, batch by batch."""
 
@@ -163,45 +203,44 @@ class _Consumer:
         self._cursors: dict[int, int] = {}  # where they will stand after all that was fetched
         self._singly = 0
 
-    async def turn(self, ready: _Batch | None, *, most: int) -> _Batch | None:
-        """Write *ready* while the next batch is made, and return that; None when nothing came or it is written."""
-        if ready is None:
-            return await self._next(most)
-        failures: list[Exception] = []
-        made: list[_Batch | None] = []
+    async def flow(self, *, most: int, ahead: int, beat: Callable[[], None]) -> None:
+        """Fetch, make and put batches, each while the others are under way, until something fails."""
+        line = _Line(ahead=ahead)
+        bringing = asyncio.create_task(self._bring(line, most, beat), name=f"bring {self._group} {self._topic}")
+        putting = asyncio.create_task(self._put_in_order(line), name=f"put {self._group} {self._topic}")
+        # No TaskGroup: an error that went through one would swallow a cancellation that comes at the same moment
+        # (3.11), as it does when a lease is lost: then this would go on for ever.
+        try:
+            await asyncio.wait((putting, bringing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tasks = (putting, bringing, *line.batches)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        errors = [task.exception() for task in tasks if not task.cancelled()]
+        for error in errors:
+            if error is not None:
+                raise error
 
-        async def put() -> None:
-            try:
-                await self._put(ready)
-            except Exception as error:  # noqa: BLE001 — raised below
-                failures.append(error)
-                following.cancel()
+    async def _bring(self, line: _Line, most: int, beat: Callable[[], None]) -> None:
+        """Fetch for ever, and have what comes worked on; the first batch of a partition goes by itself."""
+        while True:
+            beat()
+            await line.room()
+            records = await self._reader.fetch(most=1 if self._singly else most, timeout_s=IDLE_S)
+            if not records:
+                continue
+            unsure = next((one.partition for one in records if not self._is_proven(one.partition)), None)
+            if unsure is None and not self._singly:
+                line.join(self._made(records, self._expected(records)))
+                continue
+            await line.empty()
+            await self._carefully(self._only(records, records[0].partition if unsure is None else unsure), most)
 
-        async def make() -> None:
-            try:
-                made.append(await self._next(most))
-            except Exception as error:  # noqa: BLE001 — raised below
-                failures.append(error)
-                putting.cancel()
-
-        # An error that went through the group would swallow a cancellation that comes at the same moment (3.11), as it
-        # does when a lease is lost: then this would go on for ever.
-        async with asyncio.TaskGroup() as tasks:
-            putting = tasks.create_task(put(), name=f"put {self._group} {self._topic}")
-            following = tasks.create_task(make(), name=f"make {self._group} {self._topic}")
-        if failures:
-            raise failures[0]
-        return made[0]
-
-    async def _next(self, most: int) -> _Batch | None:
-        records = await self._reader.fetch(most=1 if self._singly else most, timeout_s=IDLE_S)
-        if not records:
-            return None
-        unsure = next((one.partition for one in records if not self._is_proven(one.partition)), None)
-        if unsure is None and not self._singly:
-            return await self._made(records)
-        await self._carefully(self._only(records, records[0].partition if unsure is None else unsure), most)
-        return None
+    async def _put_in_order(self, line: _Line) -> None:
+        while True:
+            await self._put(await line.first())
+            line.leave()
 
     def _is_proven(self, partition: int) -> bool:
         return self._generations.get(partition) == self._reader.generation(partition)
@@ -233,16 +272,15 @@ class _Consumer:
                 died: Unit = partial(_died, clock=self._clock, group=group, record=records[0])
                 await self._put(_Batch(records, [died], self._expected(records)))
             else:
-                await self._put(await self._made(records))
+                await self._put(await self._made(records, self._expected(records)))
         except (TryLater, Stop, asyncio.CancelledError):
             withdraw = partial(_withdraw_attempt, group=group, topic=topic, partition=partition, position=position)
             with suppress(StoreUnavailable, Fenced):  # in place of a cancellation it would swallow that
                 await self._store.write(withdraw)
             raise
 
-    async def _made(self, records: Sequence[StreamRecord]) -> _Batch:
+    async def _made(self, records: Sequence[StreamRecord], expected: Mapping[int, int]) -> _Batch:
         """Let the work see the undamaged records; the others become dead letters in their place."""
-        expected = self._expected(records)
         reasons = [_damage(record) for record in records]
         whole = [record for record, reason in zip(records, reasons, strict=True) if not reason]
         made = iter(await self._work(whole) if whole else ())

@@ -7,8 +7,11 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tocsin.clock import SystemClock
-from tocsin.consumer import Unit, consume
+from tocsin.consumer import Unit, Work, consume
+from tocsin.errors import JobUnprepared
 from tocsin.leases import FencedStore, Term
 from tocsin.stream.port import ARTICLES, READINGS, StreamRecord
 from tocsin.testing import a_store
@@ -94,15 +97,18 @@ async def names(store: Store) -> list[str]:
 
 
 @asynccontextmanager
-async def consuming(stream: SharedStream, store: Store, *, once: bool = False) -> AsyncIterator[None]:
+async def consuming(
+    stream: SharedStream, store: Store, *, work: Work = copy, ahead: int = 1, once: bool = False
+) -> AsyncIterator[None]:
     running = consume(
         stream=stream,  # type: ignore[arg-type]  # its look at a topic is not used here
         store=store,
         clock=SystemClock(),
         group="g",
         topic=ARTICLES,
-        work=copy,
+        work=work,
         batch=4,
+        ahead=ahead,
         once=once,
     )
     async with asyncio.TaskGroup() as tasks:
@@ -147,6 +153,72 @@ async def test_partitions_that_are_given_anew_in_the_middle_of_work_lose_and_dou
         assert sorted(await names(store)) == [f"{n:02}" for n in range(30)]
         ends = [await store.read(lambda tx, of=of: tx.topics.position("g", ARTICLES, of)) for of in range(3)]  # type: ignore[misc]  # mypy infers no lambda with defaults
         assert ends == [10, 10, 10]
+
+
+class Bench:
+    """Work that takes until it is told, batch by batch; only the first, which goes by itself, is done at once."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[str] = []
+        self._told: dict[str, asyncio.Event] = {}
+
+    async def __call__(self, records: Sequence[StreamRecord]) -> Sequence[Unit]:
+        first = records[0].id
+        self.begun.append(first)
+        if len(self.begun) > 1:
+            await self._told.setdefault(first, asyncio.Event()).wait()
+        self.ended.append(first)
+        return await copy(records)
+
+    def finish(self, first: str) -> None:
+        self._told.setdefault(first, asyncio.Event()).set()
+
+    async def has_begun(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.begun) < count:
+                await asyncio.sleep(0.001)
+
+
+async def test_as_many_batches_as_are_asked_for_are_worked_on_side_by_side_and_written_in_order(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream, bench = SharedStream(store), Bench()
+        every = [f"{n:02}" for n in range(20)]  # in batches of four
+        stream.put(0, *every)
+
+        async with consuming(stream, store, work=bench, ahead=2):
+            await bench.has_begun(3)
+            bench.finish("08")
+            await asyncio.sleep(0.05)
+            begun_early = list(bench.begun)
+            written_early = await names(store)
+            for first in ("04", "12", "16"):
+                bench.finish(first)
+            await until_passed(store, 20)
+
+        assert begun_early == ["00", "04", "08", "12"]
+        assert written_early == every[:4]
+        assert bench.ended[:3] == ["00", "08", "04"]
+        assert await names(store) == every
+
+
+async def test_what_was_made_before_a_batch_that_fails_is_written_first(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream, bench = SharedStream(store), Bench()
+        stream.put(0, *(f"{n:02}" for n in range(12)))
+
+        async def work(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+            if records[0].id == "08":
+                raise JobUnprepared("the rules do not compile")
+            return await bench(records)
+
+        with pytest.RaisesGroup(JobUnprepared):
+            async with consuming(stream, store, work=work, ahead=2):
+                await bench.has_begun(2)
+                bench.finish("04")
+                await asyncio.sleep(5)
+
+        assert await names(store) == [f"{n:02}" for n in range(8)]
 
 
 async def test_a_record_that_comes_again_is_ignored_where_work_must_not_see_it_twice(tmp_path: Path) -> None:
