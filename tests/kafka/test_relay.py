@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from sqlalchemy import update
+from typing_extensions import override
 
 from tests.kafka.houses import KafkaHouse, a_kafka_house, a_stream, relaying
 from tocsin import metrics
@@ -218,17 +219,13 @@ async def test_a_row_that_was_damaged_in_the_database_is_set_aside(postgresql: s
     assert (letter.record_id, letter.reason) == ("flipped", "checksum does not match")
 
 
-class LostRight:
-    """A store that lets the first so many writes through, as a relay sees it that was paused and has lost its lease."""
+class StoreOfARelay:
+    """A store as it is, to have something happen to it."""
 
-    def __init__(self, store: Store, *, writes: int) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._left = writes
 
     async def write(self, unit: Callable[[Tx], T]) -> T:
-        self._left -= 1
-        if self._left < 0:
-            raise Fenced("another relay has the lease")
         return await self._store.write(unit)
 
     async def read(self, query: Callable[[Tx], T]) -> T:
@@ -242,6 +239,21 @@ class LostRight:
 
     async def wait(self, name: str, mark: int, *, timeout_s: float) -> None:
         await self._store.wait(name, mark, timeout_s=timeout_s)
+
+
+class LostRight(StoreOfARelay):
+    """Lets the first so many writes through, as a relay sees it that was paused and has lost its lease."""
+
+    def __init__(self, store: Store, *, writes: int) -> None:
+        super().__init__(store)
+        self._left = writes
+
+    @override
+    async def write(self, unit: Callable[[Tx], T]) -> T:
+        self._left -= 1
+        if self._left < 0:
+            raise Fenced("another relay has the lease")
+        return await super().write(unit)
 
 
 async def test_a_relay_that_has_lost_its_right_leaves_nothing_out_and_repeats_under_the_same_id(

@@ -80,6 +80,6 @@ class OutboxRepository:
         row = {"topic": topic, "key": key, "record_id": record_id, "value": seal(value), "at": at}
         return insert_ignore(self._conn, records, row)
 
-    def remove(self, positions: Collection[int]) -> None:
-        """Forget records that are with the broker, or among the dead letters."""
-        self._conn.execute(_REMOVE, {"positions": list(positions)})
+    def remove(self, positions: Collection[int]) -> int:
+        """Forget records that are with the broker, or among the dead letters; return how many still waited."""
+        return self._conn.execute(_REMOVE, {"positions": list(positions)}).rowcount
