@@ -298,6 +298,8 @@ class Service:
             keep=lambda: timedelta(days=self.settings.tocsin.keep.days),
             readers=READERS,
             known=lambda: ids_known(None if kafka is None else kafka.keep),
+            incidents_live=lambda: self.settings.incidents.close_after + self.settings.incidents.remember,
+            quota_used=self._foundation.quota_used,
         )
 
     def _held(

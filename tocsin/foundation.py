@@ -48,6 +48,10 @@ def _nothing() -> Sequence[str]:
     return ()
 
 
+def _none() -> float:
+    return 0.0
+
+
 class Alone(Protocol):
     """The right to do something that only one process may do."""
 
@@ -80,7 +84,8 @@ class Foundation:
     """State, stream and archive. `background` are further stages, by name, that this mode needs in each process.
 
     A stream that `repeats` may bring a record again. `holder` is this process among those that share the work; None
-    where there are no others. `trouble` says why work should not be sent here now.
+    where there are no others. `trouble` says why work should not be sent here now, `quota_used` what share of its room
+    the store has taken.
     """
 
     store: Store
@@ -91,6 +96,7 @@ class Foundation:
     repeats: bool = False
     holder: str | None = None
     trouble: Callable[[], Sequence[str]] = _nothing
+    quota_used: Callable[[], float] = _none
 
 
 def laid(settings: Settings, *, clock: Clock, work: Collection[str] = WORK) -> AbstractAsyncContextManager[Foundation]:
@@ -113,6 +119,7 @@ async def _embedded(settings: Settings, *, clock: Clock) -> AsyncIterator[Founda
             archive=archive,
             alone=lambda _: Undisputed(store),
             trouble=store.trouble,
+            quota_used=lambda: store.quota_used,
         )
     finally:
         await store.close()

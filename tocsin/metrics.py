@@ -82,6 +82,14 @@ STORE_TROUBLE = Gauge(
     ["kind"],
     registry=REGISTRY,
 )
+STORE_QUOTA_USED = Gauge(
+    "tocsin_store_quota_used", "Share of the embedded store's quota that is in use.", registry=REGISTRY
+)
+HORIZON_SHARE = Gauge(
+    "tocsin_horizon_share",
+    "Share of the configured times for which is remembered; below 1 while the store's quota runs short.",
+    registry=REGISTRY,
+)
 STORE_LOST_COMMITS = Gauge(
     "tocsin_store_lost_commits", "Commits that a damaged log had cost when the store was opened.", registry=REGISTRY
 )

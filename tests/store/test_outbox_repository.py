@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from tocsin.records import Delivery, DeliveryState, MessageKind
+from tocsin.records import Delivery, DeliveryState, IncidentState, MessageKind, Severity
+from tocsin.store.incidents import IncidentRow
 from tocsin.store.notifier import Held, Told
 from tocsin.store.port import Store
 from tocsin.store.tx import Tx
@@ -168,3 +169,31 @@ async def test_pruning_keeps_what_is_not_finished(store: Store) -> None:
     assert pruned == 1
     assert await store.read(lambda tx: tx.notifier.alert_values(["alert-waiting"])) == [b"x"]
     assert await store.read(lambda tx: list(tx.notifier.waiting())) == ["desk"]
+
+
+async def test_pruning_keeps_what_concerns_an_incident_that_is_not_over(store: Store) -> None:
+    def unit(tx: Tx) -> None:
+        for name, state in (("open", IncidentState.OPEN), ("over", IncidentState.CLOSED)):
+            row = IncidentRow(
+                id=name,
+                state=state,
+                country=None,
+                happening=None,
+                severity=Severity.MINOR,
+                opened_at=NOON,
+                last_seen=NOON,
+                revision=1,
+                articles=1,
+                headline="",
+            )
+            tx.incidents.put(row, body=b"", face=b"")
+            tx.notifier.remember(name, incident=name, revision=1, severity=1, void=False, seen_at=NOON, value=b"x")
+            tx.notifier.tell(Told(incident=name, receiver="desk", thread="root", subscription="all", at=NOON))
+
+    await store.write(unit)
+
+    await store.write(lambda tx: tx.notifier.prune(NOON + DAY))
+
+    for name, kept in (("open", True), ("over", False)):
+        assert bool(await store.read(lambda tx, name=name: tx.notifier.told_of(name))) is kept  # type: ignore[misc]  # mypy infers no lambda with defaults
+        assert bool(await store.read(lambda tx, name=name: tx.notifier.alert_values([name]))) is kept  # type: ignore[misc]  # mypy infers no lambda with defaults

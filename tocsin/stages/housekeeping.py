@@ -1,7 +1,8 @@
 """Forgets what is no longer needed, and counts what is left.
 
 The stream forgets after days; what rooms remember (articles, ended incidents, settled deliveries, the audit) goes
-with the archive, so that `tocsin why` and the archive know the same.
+with the archive, so that `tocsin why` and the archive know the same. While the store's quota runs short both are
+shorter (`tocsin.stages.horizon`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 
 from tocsin import metrics
 from tocsin.errors import Fenced, TryLater
+from tocsin.stages.horizon import Horizon
 from tocsin.store.dead_letters import surplus
 from tocsin.stream.dead_letters import DIED, show
 from tocsin.stream.port import TOPICS
@@ -33,6 +35,8 @@ log = structlog.get_logger()
 
 EVERY_S: Final = 60.0
 STREAM_KEPT: Final = timedelta(days=3)  # also how long a record id is known at least, so that nothing doubles
+STREAM_AT_LEAST: Final = timedelta(hours=1)  # however short the horizon: so long a look at what passes should reach
+ARTICLES_AT_LEAST: Final = timedelta(days=2)  # feeds drop an article and show it again; what they show is kept anyhow
 TRIMMED_AT_ONCE: Final = 5_000
 CHANCES_AT_ONCE: Final = 20
 SPARE: Final = timedelta(days=1)  # brokers drop whole segments, some time after the retention
@@ -47,25 +51,36 @@ async def keep_house(
     keep: Callable[[], timedelta],
     readers: Mapping[str, Sequence[str]],
     known: Callable[[], timedelta] = lambda: STREAM_KEPT,
+    incidents_live: Callable[[], timedelta] = lambda: timedelta(days=16),
+    quota_used: Callable[[], float] = lambda: 0.0,
 ) -> None:
     """Trim archive and stream for ever, a little at a time.
 
     *keep* says how long the archive remembers, *known* how long the stream does, or where that is a broker the ids of
     its records; *readers* are the groups of each topic, none of which loses a record that it has not passed. What
     cannot be done now keeps nothing else from being done.
+
+    When *quota_used*, a share, nears the whole, less is remembered for as long as that lasts: of the stream nothing
+    that a group has not passed, of articles nothing that a feed still shows, and of incidents and what was told of
+    them nothing within *incidents_live*. The archive's files and the dead letters have limits of their own.
     """
     settled = False
     old_articles = _OldArticles(store, clock)
+    horizon = Horizon()
     while True:
         now, before = clock.now(), clock.now() - keep()
+        horizon.look(quota_used(), now=now, rounds=old_articles.rounds)
         # The archive first: on a full disk nothing but its files can make room for the store to delete.
         await _try("archive", _trim_archive(archive, now=now, keep=keep()))
-        await _try("stream", _trim_stream(store, clock, readers, keep=known()))
+        await _try("stream", _trim_stream(store, clock, readers, keep=horizon.of(known(), least=STREAM_AT_LEAST)))
         if settled:
             await _try("second chances", _second_chances(store, now=now))
         settled = True
         await _try("dead letters shed", _shed_letters(store, clock))
-        await _try("articles", old_articles.forget(before=before))
+        await _try("articles", old_articles.forget(before=now - horizon.of(keep(), least=ARTICLES_AT_LEAST)))
+        for what, forget in _FORGOTTEN_SOONER.items():
+            sooner = now - horizon.of(keep(), least=incidents_live())
+            await _try(what, _forget(store, clock, partial(forget, before=sooner)))
         for what, forget in _FORGOTTEN.items():
             await _try(what, _forget(store, clock, partial(forget, before=before)))
         await _try("lag", _show_lag(store))
@@ -112,6 +127,7 @@ class _OldArticles:
         self._store = store
         self._clock = clock
         self._after = ""
+        self.rounds = 0  # how often all feeds were looked at
 
     async def forget(self, *, before: datetime) -> None:
         """Look at the next feeds, and begin anew once all have been looked at."""
@@ -119,6 +135,7 @@ class _OldArticles:
             after = await self._store.write(partial(_forget_articles, before=before, after=self._after))
             self._after = after or ""
             if after is None:
+                self.rounds += 1
                 return
             await self._clock.sleep(0)
 
@@ -202,11 +219,5 @@ def _forget_audit(tx: Tx, *, before: datetime) -> int:
     return tx.access.forget_audit(before=before, most=TRIMMED_AT_ONCE)
 
 
-_FORGOTTEN: Final = MappingProxyType(
-    {
-        "dead letters": _forget_letters,
-        "incidents": _forget_incidents,
-        "deliveries": _forget_deliveries,
-        "audit": _forget_audit,
-    }
-)
+_FORGOTTEN: Final = MappingProxyType({"dead letters": _forget_letters, "audit": _forget_audit})
+_FORGOTTEN_SOONER: Final = MappingProxyType({"incidents": _forget_incidents, "deliveries": _forget_deliveries})

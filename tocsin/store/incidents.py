@@ -31,7 +31,7 @@ from tocsin.store.schema import Instant, Sealed, Text, delete_some, insert_ignor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
 CANDIDATES_LIMIT: Final = 48
 READINGS_REMEMBERED: Final = 8
@@ -335,7 +335,8 @@ class IncidentRepository:
     def trim(self, before: datetime, *, most: int = 5_000) -> int:
         """Forget up to *most* of each kind that ended before *before*, alerts and judgements included.
 
-        Returns how many rows went in all; 0 when nothing is left to forget.
+        What was rung of an incident that is not over, and how its articles were judged, is kept. Returns how many rows
+        went in all; 0 when nothing is left to forget.
         """
         over = [IncidentState.CLOSED.value, IncidentState.CANCELLED.value]
         old = select(incidents.c.id).where(incidents.c.state.in_(over), incidents.c.last_seen < before).limit(most)
@@ -346,8 +347,19 @@ class IncidentRepository:
             for table in (incident_keys, incident_articles):
                 gone += self._conn.execute(delete(table).where(table.c.incident.in_(some))).rowcount
             gone += self._conn.execute(delete(incidents).where(incidents.c.id.in_(some))).rowcount
-        gone += delete_some(self._conn, alerts.c.id, alerts.c.seen_at < before, most=most)
-        return gone + delete_some(self._conn, judged_articles.c.article, judged_articles.c.seen_at < before, most=most)
+        rung = (alerts.c.seen_at < before, ~is_standing(alerts.c.incident))
+        gone += delete_some(self._conn, alerts.c.id, *rung, most=most)
+        theirs = select(incident_articles.c.incident).where(
+            incident_articles.c.article == judged_articles.c.article, is_standing(incident_articles.c.incident)
+        )
+        said = (judged_articles.c.seen_at < before, ~theirs.exists())
+        return gone + delete_some(self._conn, judged_articles.c.article, *said, most=most)
+
+
+def is_standing(incident: ColumnElement[str]) -> ColumnElement[bool]:
+    """Say in SQL that the incident of that id is not over."""
+    alive = [IncidentState.OPEN.value, IncidentState.QUIET.value]
+    return select(incidents.c.id).where(incidents.c.id == incident, incidents.c.state.in_(alive)).exists()
 
 
 def _incident(row: Row[tuple[object, ...]]) -> IncidentRow:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from tocsin.records import Delivery, DeliveryState, MessageKind
+from tocsin.store.incidents import is_standing
 from tocsin.store.schema import Instant, Number, Sealed, Text, delete_some, insert_ignore, metadata, upsert
 
 if TYPE_CHECKING:
@@ -399,15 +400,18 @@ class NotifierRepository:
     def prune(self, before: datetime, *, most: int = 5_000) -> int:
         """Forget up to *most* messages finished *before* then, and as many alerts that none needs any more.
 
-        Who was told is forgotten by the time of the telling, so *before* must lie well behind the close of incidents.
-        Returns how many rows went in all; 0 when nothing is left to forget.
+        What concerns an incident that is not over is kept. Who was told is forgotten by the time of the telling, so
+        *before* must lie well behind the close of incidents. Returns how many rows went in all; 0 when nothing is left
+        to forget.
         """
         settled = (outbox.c.state.in_((DONE, DEAD)), outbox.c.finished_at < before)
         gone = delete_some(self._conn, outbox.c.seq, *settled, most=most)
-        gone += delete_some(self._conn, told.c.incident, told.c.at < before, most=most)
+        over = (told.c.at < before, ~is_standing(told.c.incident))
+        gone += delete_some(self._conn, told.c.incident, *over, most=most)
         waits = select(outbox.c.seq).where(outbox.c.created_at < before, outbox.c.state.in_((PENDING, SENDING)))
         if self._conn.execute(waits.limit(1)).first() is None:
-            unheld = (alerts.c.seen_at < before, ~select(held.c.seq).where(held.c.alert == alerts.c.id).exists())
+            holds = select(held.c.seq).where(held.c.alert == alerts.c.id)
+            unheld = (alerts.c.seen_at < before, ~holds.exists(), ~is_standing(alerts.c.incident))
             some = select(alerts.c.id).where(*unheld).order_by(alerts.c.seen_at, alerts.c.id).limit(most)
             gone += self._conn.execute(delete(verdicts).where(verdicts.c.alert.in_(some))).rowcount
             gone += self._conn.execute(delete(alerts).where(alerts.c.id.in_(some))).rowcount

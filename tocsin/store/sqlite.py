@@ -74,6 +74,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, clock: Clock | None = None, quota_bytes: int | None = None) -> None:
         self.path = path
         self.lost_commits = 0
+        self.quota_used = 0.0  # a share, as of the last commit
         self._clock = clock or SystemClock()
         self._quota_pages = None if quota_bytes is None else max(256, quota_bytes // PAGE_BYTES)
         self._engine = _engine(path)
@@ -255,7 +256,8 @@ class SqliteStore:
             return True
         used = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
         free = conn.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-        return int(used) - int(free) < self._quota_pages * (1 - RESERVE_SHARE)
+        self.quota_used = (int(used) - int(free)) / self._quota_pages
+        return self.quota_used < 1 - RESERVE_SHARE
 
     def _failed(self, error: Exception) -> BaseException:
         """Return what a commit that failed means for units that did nothing wrong."""

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 from typing_extensions import override
 
 from tocsin.errors import Fenced, StoreFull, StoreUnavailable
@@ -99,15 +101,23 @@ async def kept_house(
     *,
     readers: Mapping[str, Sequence[str]] = MappingProxyType({ARTICLES: ("g",)}),
     known: timedelta = STREAM_KEPT,
+    quota_used: Callable[[], float] = lambda: 0.0,
+    rounds: int = 3,
 ) -> None:
     """Keep house for a few rounds."""
     clock = FakeClock()
     keeping = asyncio.ensure_future(
         keep_house(
-            store=store, archive=archive, clock=clock, keep=lambda: 90 * DAY, readers=readers, known=lambda: known
+            store=store,
+            archive=archive,
+            clock=clock,
+            keep=lambda: 90 * DAY,
+            readers=readers,
+            known=lambda: known,
+            quota_used=quota_used,
         )
     )
-    for _ in range(3):
+    for _ in range(rounds):
         await asyncio.sleep(0.2)
         assert not keeping.done()
         await clock.move(timedelta(seconds=EVERY_S))
@@ -196,6 +206,38 @@ async def test_old_articles_are_forgotten_a_few_feeds_a_minute(tmp_path: Path, m
             left.append(await store.read(lambda tx: tx.ingest.count_articles()))
 
     assert left == [150, 50, 0, 0]
+
+
+async def test_a_store_that_is_full_before_anything_is_old_forgets_sooner_and_takes_articles_again(
+    tmp_path: Path,
+) -> None:
+    def fill(tx: Tx) -> None:
+        for hours in range(48, 0, -1):
+            at = NOON - timedelta(hours=hours)
+            tx.topics.append(ARTICLES, key="a", record_id=str(hours), value=os.urandom(72_000), at=at)
+
+    def read_all_but(tx: Tx, last: str) -> None:
+        unread = next(row for row in tx.topics.fetch(ARTICLES, start=0, most=99) if row.id == last)
+        tx.advance("g", ARTICLES, 0, expect=0, to=unread.position)
+
+    async with a_store(tmp_path, quota_bytes=4_000_000) as store:
+        archive = FileArchive(tmp_path / "archive", size=10**9)
+        await store.write(fill)
+        with pytest.raises(StoreFull):
+            await store.write(lambda tx: tx.require_room())
+        await kept_house(store, archive, quota_used=lambda: store.quota_used)
+        kept = len(await store.read(lambda tx: tx.topics.fetch(ARTICLES, start=0, most=99)))
+
+        await store.write(partial(read_all_but, last="40"))
+        with capture_logs() as lines:
+            await kept_house(store, archive, quota_used=lambda: store.quota_used, rounds=12)
+
+        await store.write(lambda tx: tx.require_room())
+        left = [int(row.id) for row in await store.read(lambda tx: tx.topics.fetch(ARTICLES, start=0, most=99))]
+        assert kept == 48
+        assert max(left) == 40
+        assert store.quota_used < 0.9
+        assert [line["event"] for line in lines][:1] == ["horizon shortened"]
 
 
 async def test_a_flood_of_dead_letters_is_shed_counted_and_the_stream_of_them_trimmed(
