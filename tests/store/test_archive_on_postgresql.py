@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -14,11 +16,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.store.archived import kept
 from tocsin.errors import RecordUnreadable, StoreUnavailable
-from tocsin.store.archive_postgresql import PostgresqlArchive
+from tocsin.store.archive_postgresql import DAY_US, Part, PostgresqlArchive, next_part
 from tocsin.store.settings import Timeouts
 from tocsin.stream.port import ARTICLES
-from tocsin.testing import DAY, NOON
+from tocsin.testing import DAY, HOUR, NOON
 
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 SQUARED = [chr(code) for code in range(0x3300, 0x3358)]  # one of them is up to six katakana in NFKD
 UNINDEXABLE = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=9_000))  # an index takes 2,704 bytes
 
@@ -73,6 +76,52 @@ def test_what_the_database_will_never_take_is_refused_and_the_next_is_kept(archi
     archive.put([kept("next")])
 
     assert [row.id for row in archive.latest(ARTICLES, limit=9)] == ["next"]
+
+
+def test_much_news_is_cut_into_days_so_that_less_than_a_week_can_go(postgresql: str) -> None:
+    with closing(PostgresqlArchive(postgresql, size=3_000_000)) as archive:
+        for day in range(5):
+            at = MONDAY + day * DAY + HOUR
+            archive.put([kept(f"{day} {n}", at=at, value=os.urandom(60_000)) for n in range(15)])
+
+        dropped = archive.trim(now=MONDAY + 5 * DAY, keep=90 * DAY)
+
+        assert dropped == ["records_2026_03_02", "records_2026_03_03", "records_2026_03_04"]
+        assert len(archive.latest(ARTICLES, limit=99)) == 30
+
+
+def test_a_week_of_few_news_lies_in_one_part(postgresql: str) -> None:
+    with closing(PostgresqlArchive(postgresql, size=10**9)) as archive:
+        for day in range(15):
+            archive.put([kept(str(day), at=MONDAY + day * DAY)])
+
+        assert list(archive.sizes()) == [
+            "records_2026_03_02",
+            "records_2026_03_03",
+            "records_2026_03_09",
+            "records_2026_03_16",
+        ]
+
+
+@given(
+    days=st.lists(st.integers(0, 60), min_size=1, max_size=20),
+    sizes=st.lists(st.integers(0, 10**6), min_size=20, max_size=20),
+)
+def test_parts_never_overlap_and_none_goes_beyond_its_week(days: list[int], sizes: list[int]) -> None:
+    parts: list[Part] = []
+
+    for day, size in zip(days, sizes, strict=False):
+        if any(part.holds(day * DAY_US) for part in parts):
+            continue
+        new = next_part(day, parts, most=1_000_000)
+        parts.append(Part(new.name, new.begin, new.end, size))
+
+        assert new.holds(day * DAY_US)
+        first, last = (datetime.fromtimestamp(at / 1e6, UTC) for at in (new.begin, new.end - 1))
+        assert first.isocalendar()[:2] == last.isocalendar()[:2]
+    parts.sort(key=lambda part: part.begin)
+    assert all(one.end <= following.begin for one, following in pairwise(parts))
+    assert len({part.name for part in parts}) == len(parts)
 
 
 def test_a_week_that_is_read_is_no_reason_to_set_records_aside(postgresql: str) -> None:

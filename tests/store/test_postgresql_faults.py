@@ -400,6 +400,10 @@ async def test_a_full_outbox_closes_the_door_to_articles_and_to_nothing_else(
         assert await store.write(count_up) == 1
         assert "wait for the brokers" in store.trouble()[0]
 
+        await store.write(lambda tx: tx.conn.exec_driver_sql("SELECT pg_stat_reset()"))  # as a crash of the server does
+        with pytest.raises(StoreFull, match="wait for the brokers"):
+            await store.write(accept)
+
         await store.write(lambda tx: tx.conn.exec_driver_sql("DELETE FROM stream_records"))
         while True:
             with suppress(StoreFull):

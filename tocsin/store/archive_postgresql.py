@@ -1,7 +1,7 @@
-"""The archive in PostgreSQL: one partition a week, dropped as a whole, with full-text search.
+"""The archive in PostgreSQL: one partition a week, or a day where much comes, dropped whole; with full-text search.
 
-A week, not a month: dropping a partition is all that makes room, and a month of much news may be all the room there
-is. The tables are in a schema of their own, which this module makes and nobody migrates.
+Dropping a partition is all that makes room, so none may be all the room there is: a week that would be more than its
+share of it is cut into days. The tables are in a schema of their own, which this module makes and nobody migrates.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import re
 import unicodedata
 import zlib
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -38,6 +39,7 @@ from tocsin.store.settings import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection, Row, Select
 
@@ -45,7 +47,11 @@ log = structlog.get_logger()
 
 LOCK: Final = 0x70C51A2C  # any number: one worker at a time makes a table
 AT: Final = "archive"
-WEEK: Final = timedelta(days=7)
+DAY_US: Final = 86_400_000_000
+DAYS_A_WEEK: Final = 7
+MONDAY: Final = 4  # of the days since 1970-01-01, a Thursday
+PARTS: Final = 8  # of the allowed size: what trimming drops at once is at most such a share, or a day
+LOOKED_BACK_DAYS: Final = 14  # how far, to tell what a week brings
 TEXT_LIMIT: Final = 200_000  # characters
 # A tsvector holds 1,048,575 bytes at most, else the row is refused. It takes 8 bytes for a word of three, which with
 # its space are 4 here, and for all others less than twice what they are here.
@@ -53,7 +59,8 @@ INDEXED_BYTES: Final = 500_000
 _GONE: Final = ("23514", "42P01", "3F000")  # no such week, table or schema: dropped since we looked
 _REFUSED_US: Final = "42"  # rights, names: what has nothing to do with the record
 _COMPRESSION: Final = 1
-_NAME: Final = re.compile(r"records_(?P<day>\d{4}_\d{2}_\d{2})")
+_NAME: Final = re.compile(r"records_\d{4}_\d{2}_\d{2}")
+_BOUNDS: Final = re.compile(r"FROM \('?(?P<begin>-?\d+)'?\) TO \('?(?P<end>-?\d+)'?\)")
 _LONGEST_CHARACTER: Final = 4  # bytes
 _SPACE: Final = ord(" ")
 _REMEMBERED: Final = 0xFFFF  # what lies beyond is rare, and a stranger could send a million of it
@@ -96,13 +103,28 @@ _PUT: Final = (
     " %(url)b::text[], %(told)b::text[], %(value)b::bytea[])"
     " AS given (kind, id, key, seen_at, url, told, value) ON CONFLICT DO NOTHING"
 )
-_SIZES: Final = text(
-    "SELECT child.relname AS name, pg_total_relation_size(child.oid) AS size FROM pg_inherits"
+_PARTS: Final = text(
+    "SELECT child.relname AS name, pg_total_relation_size(child.oid) AS size,"
+    " pg_get_expr(child.relpartbound, child.oid) AS bounds FROM pg_inherits"
     " JOIN pg_class child ON child.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent"
     " JOIN pg_namespace space ON space.oid = parent.relnamespace"
     " WHERE parent.relname = 'records' AND space.nspname = 'archive' ORDER BY child.relname"
 )
 _LAST: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partition that this module made: from *begin* to before *end*, in microseconds since 1970."""
+
+    name: str
+    begin: int
+    end: int
+    size: int = 0
+
+    def holds(self, instant: int) -> bool:
+        """Say whether a record of *instant* lies here."""
+        return self.begin <= instant < self.end
 
 
 class PostgresqlArchive:
@@ -119,7 +141,7 @@ class PostgresqlArchive:
         )
         self.size = size
         self._ready = False
-        self._made: set[str] = set()
+        self._made: list[Part] = []
 
     def close(self) -> None:
         """Let go of the database."""
@@ -166,24 +188,26 @@ class PostgresqlArchive:
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each partition by its name, the oldest first."""
         with self._asking() as conn:
-            return {row.name: int(row.size) for row in conn.execute(_SIZES)}
+            return {row.name: int(row.size) for row in conn.execute(_PARTS)}
 
     def trim(self, *, now: datetime, keep: timedelta) -> list[str]:
-        """Drop what ended before *keep* ago, then the oldest weeks while all together are larger than allowed.
+        """Drop what ended before *keep* ago, then the oldest parts while all together are larger than allowed.
 
-        The newest week stays. Returns the names of what was dropped.
+        The newest part stays. Returns the names of what was dropped.
         """
-        oldest_kept = _partition(now - keep)
+        oldest_kept = _micros(now - keep)
         sizes = self.sizes()
+        with self._asking() as conn:
+            parts = _parts(conn)
         dropped: list[str] = []
-        for name in list(sizes)[:-1]:
-            if _NAME.fullmatch(name) and (name < oldest_kept or sum(sizes.values()) > self.size):
+        for part in parts[:-1]:
+            if part.end <= oldest_kept or sum(sizes.values()) > self.size:
                 with self._asking() as conn:
-                    conn.execute(text(f"DROP TABLE IF EXISTS archive.{name}"))
+                    conn.execute(text(f"DROP TABLE IF EXISTS archive.{part.name}"))
                     conn.commit()
-                self._made.discard(name)
-                del sizes[name]
-                dropped.append(name)
+                self._made = [made for made in self._made if made.name != part.name]
+                sizes.pop(part.name, None)
+                dropped.append(part.name)
         return dropped
 
     def _put(self, kept: Sequence[Kept], columns: Mapping[str, list[object]]) -> None:
@@ -193,19 +217,23 @@ class PostgresqlArchive:
             conn.commit()
 
     def _make_for(self, conn: Connection, kept: Sequence[Kept]) -> None:
-        """Make the weeks that *kept* falls into; several workers may want to at once."""
-        wanted = {_partition(record.seen_at): _monday(record.seen_at) for record in kept}
-        missing = {name: monday for name, monday in wanted.items() if name not in self._made}
-        if not missing:
+        """Make the parts that *kept* falls into; several workers may want to at once."""
+        days = sorted({_micros(record.seen_at) // DAY_US for record in kept})
+        if all(_is_among(self._made, day) for day in days):
             return
         conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        for name, monday in missing.items():
-            ends = f"FROM ({_micros(monday)}) TO ({_micros(monday + WEEK)})"
+        parts = _parts(conn)
+        for day in days:
+            if _is_among(parts, day):
+                continue
+            new = next_part(day, parts, most=self.size // PARTS)
+            ends = f"FROM ({new.begin}) TO ({new.end})"
             conn.execute(
-                text(f"CREATE TABLE IF NOT EXISTS archive.{name} PARTITION OF archive.records FOR VALUES {ends}")
+                text(f"CREATE TABLE IF NOT EXISTS archive.{new.name} PARTITION OF archive.records FOR VALUES {ends}")
             )
+            parts.append(new)
         conn.commit()
-        self._made |= set(missing)
+        self._made = parts
 
     def _found(self, query: Select[Any], **values: object) -> list[Kept]:
         with self._asking() as conn:
@@ -225,7 +253,7 @@ class PostgresqlArchive:
                 yield conn
         except DBAPIError as error:
             self._ready = False
-            self._made.clear()
+            self._made = []
             code = sqlstate(error)
             if code in _GONE:
                 raise _Gone(f"{AT}: {words(error)}") from error
@@ -309,11 +337,30 @@ def _micros(instant: datetime) -> int:
     return (instant - EPOCH) // MICROSECOND
 
 
-def _monday(instant: datetime) -> datetime:
-    """Return when the week of *instant* begins, in UTC."""
-    day = instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return day - timedelta(days=day.weekday())
+def next_part(day: int, parts: Sequence[Part], *, most: int) -> Part:
+    """Return the part to make for a *day* (since 1970, in UTC) that none of *parts* holds.
+
+    The rest of its week, where that can be told to stay below *most* bytes; else, or between others, that day alone.
+    """
+    begin, monday = day, day + DAYS_A_WEEK - (day - MONDAY) % DAYS_A_WEEK
+    end = min([monday, *(part.begin // DAY_US for part in parts if part.begin >= (day + 1) * DAY_US)])
+    lately = [part for part in parts if (day - LOOKED_BACK_DAYS) * DAY_US <= part.begin < day * DAY_US]
+    a_day = max((part.size * DAY_US / (min(part.end, day * DAY_US) - part.begin) for part in lately), default=None)
+    if a_day is None or a_day * DAYS_A_WEEK > most:
+        end = day + 1
+    named = EPOCH + timedelta(days=begin)
+    return Part(f"records_{named:%Y_%m_%d}", begin * DAY_US, end * DAY_US)
 
 
-def _partition(instant: datetime) -> str:
-    return f"records_{_monday(instant):%Y_%m_%d}"
+def _parts(conn: Connection) -> list[Part]:
+    """Return what we made, the oldest first; nothing that somebody made or attached by hand."""
+    found = []
+    for row in conn.execute(_PARTS):
+        bounds = _BOUNDS.search(row.bounds or "")
+        if bounds is not None and _NAME.fullmatch(row.name):
+            found.append(Part(row.name, int(bounds["begin"]), int(bounds["end"]), int(row.size)))
+    return sorted(found, key=lambda part: part.begin)
+
+
+def _is_among(parts: Sequence[Part], day: int) -> bool:
+    return any(part.holds(day * DAY_US) for part in parts)
