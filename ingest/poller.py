@@ -22,7 +22,7 @@ from ingest.share import Permit
 from ingest.slots import SLOTS
 from ingest.visit import Outcome, Visitor
 from tocsin import metrics
-from tocsin.errors import Fenced, StoreUnavailable
+from tocsin.errors import Fenced, StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +42,7 @@ IDLE_S = 30.0
 REVIEW = timedelta(minutes=1)  # how often the budget is shared anew and the feeds are counted
 STORE_PAUSE_S = 5.0  # for what is fetched and cannot be kept
 RETRY_S = 0.5  # to ask a store that was away for some work costs it little
+LONGER_AT_MOST = 8  # doublings of a pause, beyond any that is made
 CHANGES_A_UNIT = 2_000  # feeds: more would keep the store's writer from everybody else, and meet the visits of others
 TOLD = 10  # feeds named in one line of the log
 
@@ -92,6 +93,7 @@ class Poller:
         self._budget = float(polling.requests_per_minute) if share is None else 0.0
         self._budget_at = clock.now()
         self._paused_until: datetime | None = None
+        self._refused = 0  # pauses since the store last took what a visit brought
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -288,25 +290,32 @@ class Poller:
 
     async def _visited(self, sessions: Sessions, feed: Feed, row: FeedRow, permit: Permit) -> Outcome:
         try:
-            return await self._visitor.visit(sessions, feed, row, permit=permit)
+            outcome = await self._visitor.visit(sessions, feed, row, permit=permit)
         except Fenced:
             raise
         except StoreUnavailable as error:
-            self._pause(str(error))
+            self._pause(error)
             return Outcome.STORE_UNAVAILABLE
         except Exception as error:  # the record's bulkhead: a feed that we cannot handle must not stop the others
             log.exception("feed could not be handled", feed=row.id)
             with suppress(StoreUnavailable):  # then it stays due, which is as well
                 await self._visitor.give_up(permit.store, feed, row, f"internal error: {error!r}")
             return Outcome.CRASHED
+        self._refused = 0
+        return outcome
 
     def _permit(self, row: FeedRow) -> AbstractAsyncContextManager[Permit]:
         if self._share is None:
             return nullcontext(Permit(self._store))
         return self._share.visiting(row.slot)
 
-    def _pause(self, reason: str) -> None:
-        """Start nothing for a while: what cannot be stored must not be fetched."""
-        if self._paused_until is None:
-            log.error("polling paused", reason=reason, retry_s=STORE_PAUSE_S)
-        self._paused_until = self._clock.now() + timedelta(seconds=STORE_PAUSE_S)
+    def _pause(self, error: StoreUnavailable) -> None:
+        """Start nothing for a while, each time longer: what cannot be stored must not be fetched."""
+        if self._paused_until is not None:
+            return
+        longer_s = RETRY_S * 2 ** min(self._refused, LONGER_AT_MOST)
+        pause_s = STORE_PAUSE_S if isinstance(error, StoreFull) else min(STORE_PAUSE_S, longer_s)
+        if not self._refused:
+            log.error("polling paused", reason=str(error), retry_s=pause_s)
+        self._refused += 1
+        self._paused_until = self._clock.now() + timedelta(seconds=pause_s)

@@ -115,6 +115,23 @@ def test_a_visit_to_an_address_that_is_not_the_feed_s_any_more_leaves_nothing(
     assert tx.ingest.feed("a") == changed
 
 
+def test_a_visit_in_the_air_does_not_undo_that_somebody_wants_the_feed_asked_anew(tx: Tx) -> None:
+    tx.ingest.sync([setting("a")], {"a": NOON})
+    tx.ingest.save("a", {"next_due": NOON + HOUR, "etag": "old", "body_hash": "old"})
+    begun = tx.ingest.feed("a")
+    assert begun is not None
+    asked = {"next_due": NOON + 2 * HOUR, "etag": None, "last_modified": None, "body_hash": None}
+    tx.ingest.save("a", asked)
+
+    tx.ingest.end_visit(begun, {"next_due": NOON + 9 * HOUR, "etag": "new", "body_hash": "new", "failures": 3})
+
+    row = tx.ingest.feed("a")
+    assert row is not None
+    assert (row.next_due, row.etag, row.body_hash, row.failures) == (NOON + 2 * HOUR, None, None, 3)
+    tx.ingest.end_visit(row, {"next_due": NOON + 9 * HOUR, "etag": "new"})
+    assert tx.ingest.feed("a") == replace(row, next_due=NOON + 9 * HOUR, etag="new")
+
+
 async def test_a_paused_or_removed_feed_is_never_due(store: Store) -> None:
     await write(store, sync(setting("a"), setting("b"), setting("c")))
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     delete,
     func,
     literal_column,
@@ -237,7 +238,19 @@ _STILL_THERE = and_(
     feeds.c.url == bindparam("of_url"),
     feeds.c.moved_to.is_not_distinct_from(bindparam("of_moved_to")),
 )
-_END_VISIT = update(feeds).where(_STILL_THERE)
+# What says when to ask next, and with what: of a feed that is to be asked sooner or later than when its visit began, a
+# visit does not change it (somebody wants it asked anew, or its host wants silence).
+_NEXT = ("next_due", "etag", "last_modified", "body_hash")
+_UNLESS_MOVED = {
+    name: case(
+        (
+            feeds.c.next_due == bindparam("of_next_due", type_=feeds.c.next_due.type),
+            bindparam(f"new_{name}", type_=feeds.c[name].type),
+        ),
+        else_=feeds.c[name],
+    )
+    for name in _NEXT
+}
 _IS_STILL_THERE = select(feeds.c.id).where(_STILL_THERE)
 # Each IN list has one of a few lengths, filled up with NULL, so that its statement is built once and kept. The feed is
 # compared as something that has no index: PostgreSQL, while it knows nothing of a young table, would rather read every
@@ -305,10 +318,16 @@ class IngestRepository:
     def end_visit(self, row: FeedRow, values: Mapping[str, object]) -> None:
         """Change columns of the feed whose visit began with *row* and came to an end.
 
+        When it is due next, and what to ask with, stay as they are if somebody has changed them meanwhile.
+
         Raises:
             Fenced: it is asked at another address by now, of which this visit says nothing.
         """
-        if not self._conn.execute(_END_VISIT, {**_where(row), "attempts": 0, **values}).rowcount:
+        next_ = {name: _UNLESS_MOVED[name] for name in _NEXT if name in values}
+        others = {name: value for name, value in values.items() if name not in next_}
+        given = {f"new_{name}": values[name] for name in next_} | ({"of_next_due": row.next_due} if next_ else {})
+        ended = update(feeds).where(_STILL_THERE).values({"attempts": 0, **others, **next_})
+        if not self._conn.execute(ended, {**_where(row), **given}).rowcount:
             raise _elsewhere(row)
 
     def check_address(self, row: FeedRow) -> None:

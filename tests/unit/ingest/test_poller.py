@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
+from typing_extensions import override
 
 from ingest import sources
 from ingest.poller import Poller
@@ -56,6 +57,14 @@ class Leaving:
         if self.is_away:
             self.refused += 1
             raise StoreUnavailable("no server answers")
+
+
+class Refusing(Leaving):
+    """A store that can be read while it is away, and not be written."""
+
+    @override
+    async def read(self, query: Callable[[Tx], Any]) -> Any:
+        return await self._store.read(query)
 
 
 class InlinePool:
@@ -241,6 +250,27 @@ async def test_validators_are_stored_only_with_their_articles(
 
     assert len(await articles(store)) == 1
     assert (await row_of(store)).etag == '"1"'
+
+
+async def test_a_write_that_fails_for_a_moment_does_not_pause_polling_for_seconds(
+    site: Any, store: SqliteStore, polling: PollingSettings, a_feed: MakeFeed
+) -> None:
+    refusing = Refusing(store)
+    asked: list[float] = []
+
+    async def answer(_: web.Request) -> web.Response:
+        refusing.is_away = len(asked) < 2
+        asked.append(asyncio.get_running_loop().time())
+        return web.Response(body=rss("Eins"))
+
+    with capture_logs() as logs:
+        async with running(cast("SqliteStore", refusing), polling, a_feed(site.at("/f", answer))):
+            await polled(store)
+
+    assert len(await articles(store)) == 1
+    assert len(asked) == 3
+    assert asked[-1] - asked[0] < 3.0
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["polling paused"]
 
 
 async def test_bad_feeds_do_not_delay_a_good_one(
