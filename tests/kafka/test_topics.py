@@ -158,15 +158,3 @@ async def test_who_may_not_make_topics_is_told_what_to_run(pytestconfig: pytest.
 
     assert f"topic '{settings.prefix}articles.v1' is missing and was refused: we may not make it. Run:" in said
     assert f"--create --topic {settings.prefix}articles.v1 --partitions 12" in said
-
-
-class Elsewhere:
-    """What a broker says of itself that is reached on loopback and is another machine: a tunnel, say."""
-
-    async def describe_cluster(self) -> dict[str, Any]:
-        return {"brokers": [{"host": "k1.example.org", "port": 9092}]}
-
-
-async def test_a_broker_that_sends_us_to_another_machine_in_the_open_is_refused() -> None:
-    with pytest.raises(TopicsWrong, match=r"calls itself k1\.example\.org:9092, which is another machine"):
-        await topics._prepare(some_settings("127.0.0.1:9092"), Elsewhere())

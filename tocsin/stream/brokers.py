@@ -6,47 +6,34 @@ import asyncio
 import ssl
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 
 from tocsin import metrics
 from tocsin.errors import Stop, StreamUnavailable
+from tocsin.quantities import Wrong
+from tocsin.stream.inside import BROKER_S, PARTING_S, brokers_known_to, keep_track, let_go, tame
 from tocsin.stream.settings import split_broker
 from tocsin.stream.tokens import ClientCredentials, FileToken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aiokafka.abc import AbstractTokenProvider
 
+    from tocsin.stream.inside import Client
     from tocsin.stream.settings import KafkaSettings, SecuritySettings
 
 log = structlog.get_logger()
 
-BROKER_S: Final = 3.0  # for one broker to take a connection and to answer; then the next is tried
 CONNECT_S: Final = 5.0  # for all of them; longer when there are more than one
 COMPLAINT_S: Final = 2.0
 REQUEST_S: Final = 10.0  # a broker that keeps a connection open and says nothing is given up after this
-PARTING_S: Final = 2.0  # to leave a group and close connections; a broker that is away can't be told anything
 METADATA_AGE_S: Final = 60.0
-METADATA_RETRY_S: Final = 0.2
 CLIENT_ID: Final = "tocsin"
-
-
-class Client(Protocol):
-    """What of aiokafka's producer and consumer we need to start and to end them."""
-
-    async def start(self) -> None:
-        """Reach a broker."""
-        ...
-
-    async def stop(self) -> None:
-        """Finish what is under way, for as long as that takes."""
-        ...
 
 
 class Brokers:
@@ -58,6 +45,8 @@ class Brokers:
     def __init__(self, settings: KafkaSettings) -> None:
         self.trouble: str | None = None
         self._away_since = 0.0
+        self._settings = settings
+        self._objections: dict[tuple[str, int], str] = {}
         security = settings.security
         self.addresses = tuple(map(split_broker, settings.brokers))
         self._context = _context(security) if security.is_encrypted else None
@@ -75,14 +64,21 @@ class Brokers:
         consumer = AIOKafkaConsumer(
             **self.arguments(), **{"enable_auto_commit": False, "auto_offset_reset": "none"} | arguments
         )
-        _calm(consumer._client)  # noqa: SLF001  aiokafka offers no other way to it
+        tame(consumer._client, may_dial=self._may_dial)  # noqa: SLF001  aiokafka offers no other way to it
         return consumer
 
     def producer(self, **arguments: Any) -> Any:  # noqa: ANN401  aiokafka has no types
         """Make a producer; `start` reaches for the brokers."""
         producer = AIOKafkaProducer(**self.arguments(), **arguments)
-        _calm(producer.client)
+        tame(producer.client, may_dial=self._may_dial)
+        keep_track(producer)
         return producer
+
+    def admin(self) -> Any:  # noqa: ANN401  aiokafka has no types
+        """Make a client that makes topics and looks at them; `start` reaches for the brokers."""
+        admin = _Admin(**self.arguments())
+        tame(admin._client, may_dial=self._may_dial)  # noqa: SLF001  aiokafka offers no other way to it
+        return admin
 
     def arguments(self) -> dict[str, Any]:
         """Return what any client of aiokafka's is made with."""
@@ -111,8 +107,40 @@ class Brokers:
             self.trouble = None
             log.info("brokers answered again", away_s=round(time.monotonic() - self._away_since, 1))
 
+    def objection(self, client: Client) -> str:
+        """Say which broker *client* has heard of that must not be spoken to; nothing when there is none."""
+        return next(filter(None, (self._objection(*address) for address in brokers_known_to(client))), "")
+
+    def _objection(self, host: str, port: int) -> str:
+        try:
+            self._settings.require_private_way(host, f"a broker calls itself {host}:{port}, which")
+        except Wrong as wrong:
+            return str(wrong)
+        return ""
+
+    def _may_dial(self, host: str, port: int) -> bool:
+        """Say whether the broker there may be spoken to, whoever sent us there; where not, it is logged once."""
+        where = (host, port)
+        if where not in self._objections:
+            self._objections[where] = self._objection(host, port)
+            if self._objections[where]:
+                log.error("broker not dialled", reason=self._objections[where])
+        return not self._objections[where]
+
     async def start(self, client: Client) -> None:
         """Start *client*, or let go of it.
+
+        Raises:
+            StreamUnavailable: no broker could be reached, and it says what each of them answered; or one must not be.
+        """
+        await self.reach(client)
+        objection = self.objection(client)
+        if objection:
+            await let_go(client)
+            raise StreamUnavailable(objection)
+
+    async def reach(self, client: Client) -> None:
+        """Start *client*, or let go of it; which brokers it has heard of is for the caller to look at.
 
         Raises:
             StreamUnavailable: no broker could be reached; it says what each of them answered.
@@ -129,7 +157,6 @@ class Brokers:
             await _end(starting)
             await let_go(client)
             raise
-        self.back()
 
     async def complaint(self, error: BaseException) -> str:
         """Say why no broker could be reached: aiokafka tells it to its log only, so each is asked once more."""
@@ -165,6 +192,14 @@ class Brokers:
         return ""
 
 
+class _Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's admin client, whose `stop` is called `close` there."""
+
+    async def stop(self) -> None:
+        """Close its connections."""
+        await self.close()
+
+
 async def _end(starting: asyncio.Task[None]) -> None:
     """Wait a moment before *starting* is cancelled: aiokafka forgets a connection that it is cancelled on."""
     await asyncio.wait({starting}, timeout=PARTING_S)
@@ -172,73 +207,6 @@ async def _end(starting: asyncio.Task[None]) -> None:
     await asyncio.wait({starting}, timeout=PARTING_S)
     if starting.done() and not starting.cancelled():
         starting.exception()  # it is told already, or nobody asks any more
-
-
-async def let_go(client: Client) -> None:
-    """End *client* in bounded time: a member leaves its group if it can, and nothing of it goes on behind our back.
-
-    aiokafka's `stop` waits for as long as a broker is away, and when it is cancelled leaves its tasks running.
-    """
-    with suppress(TimeoutError, KafkaError, OSError):
-        async with asyncio.timeout(PARTING_S):
-            await client.stop()
-            return
-    tasks = [task for task in _tasks_of(client) if not task.done()]
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=PARTING_S)
-    inner = getattr(client, "_client", None) or getattr(client, "client", None)
-    if inner is not None:
-        with suppress(TimeoutError, KafkaError, OSError):
-            async with asyncio.timeout(PARTING_S):
-                await inner.close()
-
-
-def _tasks_of(client: Client) -> Iterable[asyncio.Task[Any]]:
-    """Find what aiokafka's client has running, by the names that it has there (0.14)."""
-    for part, names in _TASKS.items():
-        owner = getattr(client, part, None)
-        for name in names:
-            task = getattr(owner, name, None)
-            if isinstance(task, asyncio.Task):
-                yield task
-    yield from getattr(getattr(client, "_fetcher", None), "_pending_tasks", ())
-
-
-_TASKS: Final = {
-    "_coordinator": ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task"),
-    "_fetcher": ("_fetch_task",),
-    "_sender": ("_sender_task",),
-}
-
-
-def _calm(client: Any) -> None:  # noqa: ANN401  aiokafka has no types
-    """Have *client* wait a little before it asks for metadata again in vain, and not wait long for its first broker.
-
-    While no broker answers, aiokafka 0.14 asks without a pause, each failure asking for the next: it takes a whole
-    core and writes 1,700 lines a second (measured). One that hangs holds up the others for a whole request.
-    """
-    bootstrap = client.bootstrap
-
-    async def brief() -> None:
-        whole = client._request_timeout_ms  # noqa: SLF001
-        client._request_timeout_ms = int(BROKER_S * 1000)  # noqa: SLF001
-        try:
-            await bootstrap()
-        finally:
-            client._request_timeout_ms = whole  # noqa: SLF001
-
-    client.bootstrap = brief
-    update = client._metadata_update  # noqa: SLF001  aiokafka offers no other way to it
-
-    async def patient(*arguments: Any) -> bool:  # noqa: ANN401  aiokafka has no types
-        updated = bool(await update(*arguments))
-        if not updated:
-            await asyncio.sleep(METADATA_RETRY_S)
-        return updated
-
-    client._metadata_update = patient  # noqa: SLF001
 
 
 def _context(security: SecuritySettings) -> ssl.SSLContext:

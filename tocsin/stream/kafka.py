@@ -16,7 +16,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from tocsin import metrics
 from tocsin.errors import StoreUnavailable, StreamUnavailable
 from tocsin.stream import topics
-from tocsin.stream.brokers import Brokers, let_go
+from tocsin.stream.brokers import Brokers
+from tocsin.stream.inside import let_go
 from tocsin.stream.member import FETCH_BYTES, PARTITION_FETCH_BYTES, KafkaReader, record_of
 from tocsin.stream.port import Bounds
 from tocsin.stream.probe import Probe
@@ -63,6 +64,7 @@ class KafkaStream:
             StreamUnavailable: no broker answers as it should.
         """
         await topics.prepare(self.settings, self.brokers)
+        self.brokers.back()
         self.ready.set()
 
     async def keep(self) -> None:
@@ -131,9 +133,11 @@ class KafkaStream:
             async with asyncio.timeout(timeout_s + LOOK_ANSWER_S):
                 found = await _look(consumer, where, start=start, most=most, timeout_s=timeout_s)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise StreamUnavailable(await self.brokers.complaint(error)) from error
+            reason = self.brokers.objection(consumer) or await self.brokers.complaint(error)
+            raise StreamUnavailable(reason) from error
         finally:
             await let_go(consumer)
+        self.brokers.back()
         return [record_of(topic, message) for message in found]
 
     async def bounds(self, topic: str) -> Mapping[int, Bounds]:

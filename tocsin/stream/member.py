@@ -30,7 +30,7 @@ from typing_extensions import override
 from tocsin import metrics
 from tocsin.errors import Stop, StoreUnavailable, StreamUnavailable
 from tocsin.stream import wire
-from tocsin.stream.brokers import let_go
+from tocsin.stream.inside import let_go
 from tocsin.stream.port import StreamRecord
 from tocsin.stream.standstill import Standstill
 from tocsin.stream.topics import MESSAGE_LIMIT_BYTES, partitions

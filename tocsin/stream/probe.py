@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from tocsin.stream.brokers import let_go
+from tocsin.errors import StreamUnavailable
+from tocsin.stream.inside import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tocsin.stream.brokers import Brokers
 
-ANSWER_S: Final = 2.0
+ANSWER_S: Final = 2.0  # once a broker is reached
 
 
 class Probe:
@@ -29,6 +30,7 @@ class Probe:
         self._brokers = brokers
         self._consumer: Any = None
         self._starting = asyncio.Lock()
+        self._failures = 0  # to start: who has waited for one need not try itself
 
     async def ends(self, name: str, partitions: Iterable[int]) -> Mapping[int, int] | None:
         """Return the offset that the next record of each partition will have."""
@@ -45,29 +47,34 @@ class Probe:
             await let_go(consumer)
 
     async def _ask(self, what: str, name: str, partitions: Iterable[int]) -> Mapping[int, int] | None:
-        consumer = None
+        try:
+            consumer = await self._started()
+        except StreamUnavailable as error:
+            self._brokers.away(str(error))
+            return None
         try:
             async with asyncio.timeout(ANSWER_S):
-                consumer = await self._started()
                 found = await getattr(consumer, what)([TopicPartition(name, one) for one in partitions])
         except (KafkaError, OSError, TimeoutError) as error:
             if self._consumer is consumer:
                 self._consumer = None
-            if consumer is not None:
-                await let_go(consumer)
+            await let_go(consumer)
             self._brokers.away(f"offsets of {name}: {str(error) or f'no answer in {ANSWER_S:.0f} s'}")
             return None
         self._brokers.back()
         return {one.partition: offset for one, offset in found.items()}
 
     async def _started(self) -> Any:  # noqa: ANN401  aiokafka has no types
+        failures = self._failures
         async with self._starting:
+            if self._consumer is None and self._failures > failures:
+                raise StreamUnavailable(self._brokers.trouble or "no broker answers")  # to whom we have waited for
             if self._consumer is None:
                 consumer = self._brokers.consumer(group_id=None)
                 try:
-                    await consumer.start()
-                except BaseException:
-                    await let_go(consumer)
+                    await self._brokers.start(consumer)
+                except StreamUnavailable:
+                    self._failures += 1
                     raise
                 self._consumer = consumer
             return self._consumer

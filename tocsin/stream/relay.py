@@ -16,9 +16,9 @@ import structlog
 from tocsin import metrics
 from tocsin.errors import StoreUnavailable, StreamUnavailable, TryLater
 from tocsin.store.relayed import RELAY, WAKE
-from tocsin.stream.brokers import let_go
 from tocsin.stream.dead_letters import letter_of, put_aside
 from tocsin.stream.flight import Outcome, Sender, told
+from tocsin.stream.inside import let_go
 from tocsin.stream.port import StreamRecord
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -27,7 +27,8 @@ from aiokafka.errors import (
 )
 
 from tocsin.errors import StreamUnavailable, TopicsWrong
-from tocsin.quantities import Wrong, write_duration
+from tocsin.quantities import write_duration
+from tocsin.stream.inside import let_go
 from tocsin.stream.port import ALERTS, ARTICLES, DEAD_LETTERS, READINGS, RECORD_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -172,9 +173,12 @@ async def prepare(settings: KafkaSettings, brokers: Brokers) -> None:
         TopicsWrong: one is not as it must be, or may not be made by us; or a broker would be spoken to in the open.
         StreamUnavailable: no broker answers as it should.
     """
-    admin = AIOKafkaAdminClient(**brokers.arguments())
-    await brokers.start(_Startable(admin))
+    admin = brokers.admin()
+    await brokers.reach(admin)
     try:
+        objection = brokers.objection(admin)
+        if objection:
+            raise TopicsWrong(f"kafka: {objection}")
         async with asyncio.timeout(CREATE_S):
             await _prepare(settings, admin)
     except (KafkaError, OSError) as error:
@@ -182,20 +186,12 @@ async def prepare(settings: KafkaSettings, brokers: Brokers) -> None:
     except TimeoutError as error:
         raise StreamUnavailable(await brokers.complaint(TimeoutError(f"no answer in {CREATE_S:.0f} s"))) from error
     finally:
-        await admin.close()
+        await let_go(admin)
 
 
 async def _prepare(settings: KafkaSettings, admin: Any) -> None:  # noqa: ANN401  aiokafka has no types
     topics = wanted(settings).values()
     servers = ",".join(settings.brokers)
-    cluster = await admin.describe_cluster()
-    for broker in cluster["brokers"]:
-        try:
-            settings.require_private_way(
-                broker["host"], f"a broker calls itself {broker['host']}:{broker['port']}, which"
-            )
-        except Wrong as wrong:
-            raise TopicsWrong(f"kafka: {wrong}") from None
     found = await _found(admin, topics)
     missing = [topic for topic in topics if topic.name not in found]
     if missing:
@@ -274,19 +270,6 @@ async def _configs_of(admin: Any, names: Iterable[str]) -> dict[str, Mapping[str
             else:
                 raise StreamUnavailable(f"topic {name!r}: {message or error.__name__}")
     return found
-
-
-class _Startable:
-    """aiokafka's admin client, whose `stop` is called `close`."""
-
-    def __init__(self, admin: Any) -> None:  # noqa: ANN401  aiokafka has no types
-        self._admin = admin
-
-    async def start(self) -> None:
-        await self._admin.start()
-
-    async def stop(self) -> None:
-        await self._admin.close()
 
 
 def _creation(topic: Topic, servers: str) -> str:
