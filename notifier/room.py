@@ -66,19 +66,19 @@ def open_channel(name: str, settings: ReceiverSettings, *, clock: Clock, data_di
 
             return SlackWebhook(settings, clock=clock)
         case EmailSettings():
-            from notifier.channels.email import Mail  # noqa: PLC0415
+            from notifier.channels.email import Mail  # noqa: PLC0415 - start-up matters
 
             return Mail(settings, receiver=name)
         case AppriseSettings():
-            from notifier.channels.apprise import AppriseService  # noqa: PLC0415
+            from notifier.channels.apprise import AppriseService  # noqa: PLC0415 - start-up matters
 
             return AppriseService(settings)
         case FileSettings():
-            from notifier.channels.file import JsonLines  # noqa: PLC0415
+            from notifier.channels.file import JsonLines  # noqa: PLC0415 - start-up matters
 
             return JsonLines(settings, data_dir=data_dir)
         case ConsoleSettings():
-            from notifier.channels.console import Terminal  # noqa: PLC0415
+            from notifier.channels.console import Terminal  # noqa: PLC0415 - start-up matters
 
             return Terminal()
         case _:

@@ -368,7 +368,8 @@ def limit(text: str | None) -> int:
     """
     if text is None:
         return PAGE
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= PAGE_LIMIT):  # noqa: PLR2004
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(PAGE_LIMIT))
+    if not (is_number and 1 <= int(text) <= PAGE_LIMIT):
         raise Refused(400, f"'limit' must be a number from 1 to {PAGE_LIMIT}")
     return int(text)
 

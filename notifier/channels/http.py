@@ -74,9 +74,9 @@ def judge(status: int, answer: str, retry_after: str | None, *, now: datetime) -
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
         return
     reason = f"HTTP {status}" + (f": {answer}" if answer else "")
-    if status in _LATER or status >= 500:  # noqa: PLR2004
+    if status in _LATER or status >= 500:  # noqa: PLR2004 - HTTP's own classes
         raise DeliveryDeferred(reason, retry_after_s=retry_after_s(retry_after, now=now))
-    if 300 <= status < 400:  # noqa: PLR2004
+    if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own classes
         raise DeliveryRefused(f"HTTP {status}: a redirect, which is not followed; write the final address")
     raise DeliveryRefused(reason)
 

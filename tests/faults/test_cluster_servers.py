@@ -6,13 +6,12 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import psycopg
 import pytest
@@ -21,6 +20,7 @@ import structlog
 from tests.faults.cluster_house import Cluster, cluster
 from tests.faults.harness import Service
 from tests.faults.test_cluster_kills import ONE_OF_EACH, end, seeded
+from tests.servers.coming_back import Server, opened
 from tests.servers.kafka import KafkaBroker
 from tests.servers.postgresql import PostgresqlServer
 
@@ -34,15 +34,6 @@ ASLEEP_S: Final = 30.0
 TAKEN_OVER_S: Final = 10.0
 LIMIT_S: Final = 60.0
 CROSSED: Final = "SELECT coalesce(sum(position), 0) FROM stream_cursors WHERE consumer_group = 'detectors'"
-
-
-class Server(Protocol):
-    """A real server of the test's own."""
-
-    @property
-    def port(self) -> int: ...
-
-    def start(self, *, wait: bool = True) -> None: ...
 
 
 @asynccontextmanager
@@ -60,18 +51,6 @@ async def news(house: Cluster) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-
-
-async def opened(server: Server) -> float:
-    """Start *server* and return when its port is open."""
-    await asyncio.to_thread(server.start, wait=False)
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", server.port), 1):
-                    return time.monotonic()
-            except OSError:
-                await asyncio.sleep(0.02)
 
 
 def crossed(house: Cluster) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import structlog
 from tests.kafka.crew import Crew, a_crew, flowing
 from tests.kafka.houses import a_kafka_house
 from tests.kafka.test_rebalance import all_worked_on
+from tests.servers.coming_back import opened
 from tests.servers.fixtures import leave_out, unhurried
 from tests.servers.kafka import KafkaBroker, KafkaCluster, kafka_broker
 from tests.servers.setting_up import LeftOut
@@ -32,24 +32,12 @@ def broker(pytestconfig: pytest.Config) -> Iterator[KafkaBroker]:
     """A broker that only this test knows."""
     try:
         with unhurried(pytestconfig):
-            opened = kafka_broker()
-            value = opened.__enter__()
+            house = kafka_broker()
+            value = house.__enter__()
     except LeftOut as error:
         leave_out(pytestconfig, error)
     yield value
-    opened.__exit__(None, None, None)
-
-
-async def opened(broker: KafkaBroker) -> float:
-    """Start *broker* and return when its port is open."""
-    await asyncio.to_thread(broker.start, wait=False)
-    async with asyncio.timeout(40):
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", broker.port), 1):
-                    return time.monotonic()
-            except OSError:
-                await asyncio.sleep(0.02)
+    house.__exit__(None, None, None)
 
 
 async def back_after(crew: Crew, since: float) -> float:

@@ -41,7 +41,7 @@ class Room:
         await self.clock.move(step)
         for timer in await self.store.read(lambda tx: tx.timers.due(ROOM, self.clock.now())):
             if await self.store.write(lambda tx, timer=timer: tx.timers.remove(timer)):  # type: ignore[misc]  # mypy infers no lambda with defaults
-                await self.store.write(lambda tx, timer=timer: self.dispatcher.on_timer(tx, timer))  # type: ignore[misc]
+                await self.store.write(lambda tx, timer=timer: self.dispatcher.on_timer(tx, timer))  # type: ignore[misc]  # mypy infers no lambda with defaults
 
     async def outbox(self, receiver: str | None = None) -> list[Delivery]:
         return (await self.store.read(lambda tx: tx.notifier.deliveries(receiver=receiver, limit=1000)))[::-1]
