@@ -163,6 +163,16 @@ async def test_lag_counts_what_waits_on_either_side(postgresql: str, kafka: str)
     assert lag["g", ARTICLES] == ends[1] - some + ends[2]
 
 
+async def test_a_group_that_never_began_has_every_partition_before_it(postgresql: str, kafka: str) -> None:
+    async with a_kafka_house(postgresql, kafka, partitions=3) as house:
+        await put(house, *(f"{n}" for n in range(30)))
+        await house.store.write(lambda tx: tx.topics.expect({ARTICLES: ("g",)}))
+
+        lag = await house.stream.lag()
+
+    assert lag["g", ARTICLES] == 30
+
+
 async def test_lag_counts_what_the_relay_has_before_it(postgresql: str, kafka: str) -> None:
     async with a_kafka_house(postgresql, kafka, relay=False) as house:
         await house.store.write(lambda tx: tx.emit_all(READINGS, [("k", f"{n}", b"x") for n in range(5)]))

@@ -83,6 +83,7 @@ async def keep_house(
             await _try(what, _forget(store, clock, partial(forget, before=sooner)))
         for what, forget in _FORGOTTEN.items():
             await _try(what, _forget(store, clock, partial(forget, before=before)))
+        await _try("groups", store.write(lambda tx: tx.topics.expect(readers)))
         await _try("lag", _show_lag(store))
         await clock.sleep(EVERY_S)
 

@@ -25,7 +25,7 @@ from tocsin.errors import Fenced, RecordUnreadable
 from tocsin.store.schema import Instant, Number, Text, insert_ignore, insert_ignore_all, metadata, seal, unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
     from sqlalchemy import ColumnElement, Connection
@@ -147,6 +147,12 @@ class TopicRepository:
         if expect == 0 and insert_ignore(self._conn, cursors, row):
             return
         raise Fenced(f"group {group!r} on {topic!r}[{partition}]: the cursor does not stand at {expect}")
+
+    def expect(self, readers: Mapping[str, Sequence[str]]) -> None:
+        """Have a cursor for each group of each topic, so that one that never begins shows all that waits for it."""
+        pairs = [(group, topic) for topic, groups in readers.items() for group in groups]
+        rows = [{"consumer_group": group, "topic": topic, "partition": 0, "position": 0} for group, topic in pairs]
+        insert_ignore_all(self._conn, cursors, rows)
 
     def cursors(self) -> dict[tuple[str, str], dict[int, int]]:
         """Return, for each (group, topic), where its cursor stands in each partition."""

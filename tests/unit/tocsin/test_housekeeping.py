@@ -164,6 +164,22 @@ async def test_a_record_is_kept_for_as_long_as_it_must_be_known(tmp_path: Path) 
         assert [row.id for row in await store.read(lambda tx: tx.topics.fetch(ARTICLES, start=0, most=9))] == ["7"]
 
 
+async def test_a_group_that_never_began_shows_the_whole_topic_as_its_lag(tmp_path: Path) -> None:
+    def fill(tx: Tx) -> None:
+        for name in "abc":
+            tx.emit(ARTICLES, key=name, record_id=name, value=b"")
+
+    async with a_store(tmp_path) as store:
+        await store.write(fill)
+
+        await kept_house(store, FileArchive(tmp_path / "archive", size=10**9), readers={ARTICLES: ("never begun",)})
+
+        await store.write(lambda tx: tx.advance("never begun", ARTICLES, 0, expect=0, to=2))
+
+    where = {"group": "never begun", "topic": ARTICLES}
+    assert REGISTRY.get_sample_value("tocsin_consumer_lag_records", where) == 3
+
+
 def test_ids_are_known_for_longer_than_brokers_keep_the_records() -> None:
     assert [ids_known(keep) for keep in (None, 3 * DAY, 30 * DAY)] == [3 * DAY, 4 * DAY, 31 * DAY]
 
