@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.kafka.houses import some_settings
 from tests.kafka.test_security import security_of, settings_for, way_in
-from tests.servers.fixtures import leave_out
-from tests.servers.kafka import kafka_broker
+from tests.servers.fixtures import leave_out, or_left_out
+from tests.servers.kafka import kafka_broker, kafka_cluster
 from tests.servers.setting_up import LeftOut
 from tocsin.errors import TopicsWrong
 from tocsin.stream import topics
@@ -76,6 +76,10 @@ def test_what_keeps_our_promises_is_let_be(better: Found) -> None:
         (found(retention_bytes="1000"), "retention.bytes is 1000, wanted -1"),
         (found(cleanup_policy="compact"), "cleanup.policy is compact, wanted delete"),
         (found(max_message_bytes="500000"), "max.message.bytes is 500000, wanted 1048588 or more"),
+        (
+            found(unclean_leader_election_enable="true"),
+            "unclean.leader.election.enable is true, wanted false, or records that were acknowledged can be lost",
+        ),
         (found(message_timestamp_type="CreateTime"), "message.timestamp.type is CreateTime, wanted LogAppendTime"),
     ],
 )
@@ -93,6 +97,38 @@ def test_the_command_that_mends_a_setting_is_whole() -> None:
         "run kafka-configs.sh --bootstrap-server k1:9092,k2:9092 --alter --entity-type topics"
         " --entity-name articles.v1 --add-config cleanup.policy=delete"
     )
+
+
+def test_one_replica_alone_cannot_be_led_by_one_that_lacks_something() -> None:
+    alone = Topic(name="articles.v1", partitions=1, replication=1, in_sync=1, keep=timedelta(days=3))
+
+    told = mistakes(alone, Found(partitions=1, replication=1, config=alone.config()), servers="k1:9092")
+
+    assert told == []
+
+
+@pytest.mark.timeout(90)
+async def test_no_topic_of_ours_takes_a_leader_that_lacks_something_whatever_its_brokers_do(
+    pytestconfig: pytest.Config,
+) -> None:
+    careless = {"unclean.leader.election.enable": "true"}
+    with or_left_out(pytestconfig, lambda: kafka_cluster(2, settings=careless)) as cluster:
+        settings = some_settings(cluster.addresses[0], replication=2, in_sync=1)
+        admin = Brokers(settings).admin()
+        await admin.start()
+        try:
+            name = f"{settings.prefix}{ALERTS}"
+            config = topics.wanted(settings)[ALERTS].config()
+            del config[topics.UNCLEAN]
+            await admin.create_topics([NewTopic(name, 1, 2, topic_configs=config)])
+        finally:
+            await admin.stop()
+
+        said = await said_of(settings)
+
+    (told,) = said.splitlines()  # and nothing of those that were made just now
+    assert told.startswith(f"topic '{name}': unclean.leader.election.enable is true, wanted false")
+    assert told.endswith(f"--entity-name {name} --add-config unclean.leader.election.enable=false")
 
 
 async def test_missing_topics_are_made_as_they_must_be(kafka: str) -> None:

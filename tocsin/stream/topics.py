@@ -52,6 +52,7 @@ CLEANUP: Final = "cleanup.policy"
 LARGEST: Final = "max.message.bytes"
 # By the broker's clock: by ours, a machine whose clock is wrong would have its records refused or forgotten at once.
 TIMESTAMPS: Final = "message.timestamp.type"
+UNCLEAN: Final = "unclean.leader.election.enable"
 
 CREATE_S: Final = 20.0
 SETTLE_S: Final = 0.25
@@ -71,7 +72,7 @@ class Topic:
 
     def config(self) -> dict[str, str]:
         """Return what it is made with."""
-        return {
+        config = {
             IN_SYNC: str(self.in_sync),
             RETENTION: str(self.keep // timedelta(milliseconds=1)),
             RETENTION_BYTES: str(FOR_EVER),
@@ -79,6 +80,7 @@ class Topic:
             LARGEST: str(MESSAGE_LIMIT_BYTES),
             TIMESTAMPS: "LogAppendTime",
         }
+        return config | {UNCLEAN: "false"} if self.replication > 1 else config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,12 +160,15 @@ def _wrong_config(
         )
     if _number(config.get(RETENTION_BYTES)) != FOR_EVER:
         yield RETENTION_BYTES, shown(RETENTION_BYTES), ("-1, so that time alone decides", wanted[RETENTION_BYTES])
-    if config.get(CLEANUP) != "delete":
-        yield CLEANUP, shown(CLEANUP), ("delete", "delete")
-    if config.get(TIMESTAMPS) != "LogAppendTime":
-        yield TIMESTAMPS, shown(TIMESTAMPS), ("LogAppendTime", wanted[TIMESTAMPS])
+    for key in (CLEANUP, TIMESTAMPS, UNCLEAN):
+        if key in wanted and config.get(key) != wanted[key]:
+            yield key, shown(key), (f"{wanted[key]}{_OR_ELSE.get(key, '')}", wanted[key])
     if _number(config.get(LARGEST)) < MESSAGE_LIMIT_BYTES:
         yield LARGEST, shown(LARGEST), (f"{MESSAGE_LIMIT_BYTES} or more", wanted[LARGEST])
+
+
+# Where a topic is led by a replica that lacks something, the others drop what it lacks.
+_OR_ELSE: Final = {UNCLEAN: ", or records that were acknowledged can be lost"}
 
 
 async def prepare(settings: KafkaSettings, brokers: Brokers) -> None:
