@@ -22,7 +22,8 @@ from tests.servers.kafka import KafkaBroker, kafka_broker
 from tocsin import metrics
 from tocsin.errors import Stop
 from tocsin.store.tx import Tx
-from tocsin.stream.member import FETCH_BYTES, PARTITION_FETCH_BYTES, KafkaReader
+from tocsin.stream.member import KafkaReader
+from tocsin.stream.membership import FETCH_BYTES, PARTITION_FETCH_BYTES
 from tocsin.stream.port import ARTICLES, READINGS, StreamRecord
 
 

@@ -18,7 +18,9 @@ from tocsin.errors import StoreUnavailable, StreamUnavailable
 from tocsin.stream import topics
 from tocsin.stream.brokers import Brokers
 from tocsin.stream.inside import let_go
-from tocsin.stream.member import FETCH_BYTES, PARTITION_FETCH_BYTES, KafkaReader, record_of
+from tocsin.stream.member import KafkaReader
+from tocsin.stream.membership import FETCH_BYTES, PARTITION_FETCH_BYTES
+from tocsin.stream.messages import record_of
 from tocsin.stream.port import Bounds
 from tocsin.stream.probe import Probe
 

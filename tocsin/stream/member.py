@@ -7,33 +7,30 @@ are worked on needs no care: whoever has it now has moved the cursor, and what w
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka import TopicPartition
 from aiokafka.errors import (
     CorruptRecordException,
     IllegalStateError,
-    InvalidSessionTimeoutError,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
-from typing_extensions import override
 
 from tocsin import metrics
-from tocsin.errors import Stop, StoreUnavailable, StreamUnavailable
-from tocsin.stream import wire
+from tocsin.errors import StoreUnavailable, StreamUnavailable
+from tocsin.stream.doubts import Doubts, partition_of
+from tocsin.stream.gone import go_on_at
 from tocsin.stream.inside import let_go
-from tocsin.stream.port import StreamRecord
+from tocsin.stream.membership import Listener, arguments, require_session_taken
+from tocsin.stream.messages import record_of, unreadable
 from tocsin.stream.standstill import Standstill
-from tocsin.stream.topics import MESSAGE_LIMIT_BYTES, partitions
+from tocsin.stream.topics import partitions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
     from tocsin.store.port import Store
     from tocsin.store.tx import Tx
     from tocsin.stream.brokers import Brokers
+    from tocsin.stream.port import StreamRecord
     from tocsin.stream.probe import Probe
     from tocsin.stream.settings import KafkaSettings
 
@@ -53,17 +51,6 @@ RETRY_S: Final = 0.5
 SETTLE_S: Final = 0.02
 LOST_S: Final = 3.0  # beyond the session time-out: a group that gives us nothing for so long has forgotten us
 FENCED_TWICE_S: Final = 10.0
-CORRUPT_READS: Final = 3  # then it is not the network that flips bytes
-
-# What one reader holds at most: so much of each partition, and so much in all from each broker.
-PARTITION_FETCH_BYTES: Final = MESSAGE_LIMIT_BYTES
-FETCH_BYTES: Final = 8 * 1024 * 1024
-# A request covers the partitions that are drained at that moment and waits for them alone, so a partition that is
-# drained meanwhile waits for its end: with several, it must be short.
-WAIT_ONE_MS: Final = 500
-WAIT_SEVERAL_MS: Final = 40
-
-_CORRUPT: Final = re.compile(r"partition=(\d+)")
 
 
 class KafkaReader:
@@ -91,7 +78,6 @@ class KafkaReader:
         self._shared = shared
         self._name = f"{settings.prefix}{topic}"
         self._consumer: Any = None
-        self._listener = _Listener(self)
 
         self._given: frozenset[int] | None = None  # None: a rebalance is under way
         self._given_since = time.monotonic()
@@ -103,7 +89,7 @@ class KafkaReader:
         self._standstill = Standstill()
         self._idle = True
         self._fenced_at = float("-inf")
-        self._corrupt: Counter[tuple[int, int]] = Counter()
+        self._doubts = Doubts()
 
     # ---------------------------------------------------------------------------------------------- the port
 
@@ -161,7 +147,7 @@ class KafkaReader:
         except CorruptRecordException as error:
             return await self._damaged(error)
         except KafkaError as error:
-            self._require_session_taken(error)
+            require_session_taken(error, self._settings)
             await self._rebuild(f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_S)
         else:
@@ -209,7 +195,7 @@ class KafkaReader:
                     await self._ready.wait()
             except TimeoutError:
                 return False
-        consumer = self._brokers.consumer(**self._arguments())
+        consumer = self._brokers.consumer(**arguments(self._settings, self._group, self._topic, shared=self._shared))
         try:
             await self._brokers.start(consumer)
         except StreamUnavailable as error:
@@ -219,31 +205,12 @@ class KafkaReader:
         self._consumer = consumer
         self._given, self._given_since = None, time.monotonic()
         if self._shared:
-            consumer.subscribe([self._name], listener=self._listener)
+            consumer.subscribe([self._name], listener=Listener(self, group=self._group))
         else:
             mine = range(partitions(self._settings, self._topic))
             consumer.assign([TopicPartition(self._name, one) for one in mine])
             self.given(mine)
         return True
-
-    def _arguments(self) -> dict[str, Any]:
-        several = partitions(self._settings, self._topic) > 1
-        common = {
-            "group_id": None,
-            "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
-            "fetch_max_bytes": FETCH_BYTES,
-            "fetch_max_wait_ms": WAIT_SEVERAL_MS if several else WAIT_ONE_MS,
-        }
-        if not self._shared:
-            return common
-        # aiokafka keeps what a sticky assignor remembers on its class: each member needs one of its own.
-        sticky = type("Sticky", (StickyPartitionAssignor,), {"member_assignment": None, "generation": -1})
-        return common | {
-            "group_id": f"{self._settings.prefix}{self._group}-{self._topic}",
-            "session_timeout_ms": self._settings.session // timedelta(milliseconds=1),
-            "heartbeat_interval_ms": self._settings.heartbeat // timedelta(milliseconds=1),
-            "partition_assignment_strategy": (sticky,),
-        }
 
     # -------------------------------------------------------------------------------------- whose partitions
 
@@ -295,19 +262,8 @@ class KafkaReader:
         if begins is None or ends is None:
             await asyncio.sleep(RETRY_S)
             return
-        for one, offset in asked.items():
-            begin = begins.get(one, 0)
-            where = {"group": self._group, "topic": self._topic, "partition": one, "cursor": offset, "go_on_at": begin}
-            if begin <= offset <= ends.get(one, 0):
-                continue  # asked again meanwhile
-            if offset > begin:
-                what = "cursor is beyond the end of the partition, everything still there is read again"
-                log.error(what, end=ends.get(one, 0), **where)
-            elif offset > 0:
-                log.error("records gone before they were read", gone=begin - offset, **where)
-                metrics.RECORDS_GONE.labels(group=self._group, topic=self._topic).inc(begin - offset)
-            else:
-                log.info("group begins at the oldest record", **where)
+        anew = go_on_at(asked, begins=begins, ends=ends, group=self._group, topic=self._topic)
+        for one, begin in anew.items():
             if one in self._positions:
                 self._seek(one, begin)
 
@@ -316,9 +272,8 @@ class KafkaReader:
         # aiokafka has gone on in every partition and dropped what it had of this turn.
         for one, position in list(self._positions.items()):
             self._seek(one, position)
-        match = _CORRUPT.search(str(error))
-        where = int(match[1]) if match else -1
-        if where not in self._positions:
+        where = partition_of(error)
+        if where is None or where not in self._positions:
             await asyncio.sleep(RETRY_S)
             return ()
         offset = self._positions[where]
@@ -330,28 +285,11 @@ class KafkaReader:
             return ()
         except CorruptRecordException:
             self._seek(where, offset)
-        self._corrupt[where, offset] += 1
-        if self._corrupt[where, offset] < CORRUPT_READS:
+        if not self._doubts.is_damaged(where, offset):
             log.warning("batch unreadable", topic=self._topic, partition=where, offset=offset, reason=str(error))
             return ()
-        del self._corrupt[where, offset]
-        self._corrupt[where, offset + 1] = CORRUPT_READS - 1  # of the same batch: no need to doubt it for long
         self._seek(where, offset + 1)
-        damage = "the checksum of its batch on the broker does not match"
-        name = _place(where, offset)
-        return [
-            StreamRecord(topic=self._topic, partition=where, offset=offset, key="", id=name, value=None, damage=damage)
-        ]
-
-    def _require_session_taken(self, error: KafkaError) -> None:
-        """Stop where no other try will help: *error* says that the brokers take no session so short, or so long."""
-        # aiokafka wraps it as often as not, and names it in the text.
-        if InvalidSessionTimeoutError.__name__ in f"{error!r}":
-            raise Stop(
-                f"tocsin.kafka.session: the brokers refuse {self._settings.session.total_seconds():g} s: take one"
-                " within their group.min.session.timeout.ms (6000 unless somebody set it) and"
-                " group.max.session.timeout.ms, or change those on every broker"
-            ) from error
+        return [unreadable(self._topic, where, offset)]
 
     async def _watch(self) -> None:
         """See by another way whether records wait that this consumer does not bring, and replace it if so."""
@@ -382,45 +320,5 @@ class KafkaReader:
         await self.close()
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Passes on what the group decides; the cursors are read by the next fetch, where an error has somewhere to go."""
-
-    def __init__(self, reader: KafkaReader) -> None:
-        self._reader = reader
-
-    @override
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Hear that a rebalance begins."""
-        del revoked  # it is all that we have, and may be ours again at its end
-        self._reader.taken_away()
-
-    @override
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Hear how it ended."""
-        metrics.REBALANCES.labels(group=self._reader._group).inc()  # noqa: SLF001 — one thing in two classes, as aiokafka wants it
-        self._reader.given({one.partition for one in assigned})
-
-
 def _cursors(tx: Tx, *, group: str, topic: str, partitions: Collection[int]) -> dict[int, int]:
     return {one: tx.topics.position(group, topic, one) for one in partitions}
-
-
-def record_of(topic: str, message: ConsumerRecord) -> StreamRecord:
-    """Return *message* as a record of *topic*; one that is none of ours is damaged."""
-    name = wire.record_id(message.headers)
-    damage = "" if name else f"it has no {wire.ID} header, so none of us made it"
-    if message.value is None:
-        damage = damage or "it has no value"
-    return StreamRecord(
-        topic=topic,
-        partition=message.partition,
-        offset=message.offset,
-        key=(message.key or b"").decode("utf-8", "replace"),
-        id=name or _place(message.partition, message.offset),
-        value=None if damage else message.value,
-        damage=damage,
-    )
-
-
-def _place(partition: int, offset: int) -> str:
-    return f"{partition}@{offset}"
