@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.kafka.houses import KafkaHouse, a_kafka_house
+from tests.servers.kafka import KafkaBroker
 from tocsin.store.tx import Tx
 from tocsin.stream import looking
 from tocsin.stream.codec import decode_article, encode
@@ -101,6 +103,67 @@ async def test_records_are_found_by_time_over_all_partitions(kafka: str, postgre
         assert titles(last) == [f"Item {number}" for number in range(25, 30)]
         assert titles(since) == [f"Item {number}" for number in range(26, 30)]
         assert len({record.partition for record in (*last, *since)}) > 1
+
+
+def counting(house: KafkaHouse) -> list[Any]:
+    """Gather the clients that are made from now on."""
+    made: list[Any] = []
+    make = house.stream.brokers.consumer
+
+    def consumer(**arguments: Any) -> Any:
+        made.append(make(**arguments))
+        return made[-1]
+
+    house.stream.brokers.consumer = consumer  # type: ignore[method-assign]  # to get at them
+    return made
+
+
+async def test_a_look_page_by_page_reaches_for_the_brokers_once(kafka: str, postgresql: str) -> None:
+    async with a_kafka_house(postgresql, kafka, partitions=PARTITIONS) as house:
+        await put(house, 0, 30)
+        made = counting(house)
+
+        starts = await looking.since(house.stream, ARTICLES, NOON)
+        last, ends = await looking.last(house.stream, ARTICLES, 5)
+        since = [one async for one in looking.between(house.stream, ARTICLES, starts, ends)]
+        await house.stream.close()
+
+    assert len(last) == 5
+    assert titles(since) == [f"Item {number}" for number in range(30)]
+    assert len(made) == 2  # one that looks, and the one that asks where partitions begin and end
+    assert all(one._closed for one in made)
+
+
+async def test_looks_at_once_do_not_wait_for_one_another(kafka: str, postgresql: str) -> None:
+    async with a_kafka_house(postgresql, kafka, partitions=PARTITIONS) as house:
+        await put(house, 0, 30)
+        ends = {one: bounds.end for one, bounds in (await house.stream.bounds(ARTICLES)).items()}
+        made = counting(house)
+
+        for _ in range(3):
+            async with asyncio.TaskGroup() as tasks:
+                looks = [
+                    tasks.create_task(house.stream.fetch(ARTICLES, start=0, most=100, timeout_s=0, partition=one))
+                    for one in range(PARTITIONS)
+                ]
+            assert {one: len(look.result()) for one, look in enumerate(looks)} == ends
+
+    assert len(made) == PARTITIONS
+
+
+async def test_a_look_that_failed_does_not_spoil_the_next(own_kafka: KafkaBroker, postgresql: str) -> None:
+    async with a_kafka_house(postgresql, own_kafka.bootstrap, partitions=1) as house:
+        await put(house, 0, 3)
+        await house.stream.fetch(ARTICLES, start=0, most=9, timeout_s=0)
+        own_kafka.pause()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await house.stream.fetch(ARTICLES, start=0, most=9, timeout_s=0)
+        own_kafka.resume()
+
+        found = await house.stream.fetch(ARTICLES, start=1, most=9, timeout_s=0)
+
+    assert titles(found) == ["Item 1", "Item 2"]
 
 
 async def test_where_no_service_runs_the_brokers_are_asked_and_followed(

@@ -8,19 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
-
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from typing import TYPE_CHECKING, Final
 
 from tocsin import metrics
 from tocsin.errors import StoreUnavailable, StreamUnavailable
 from tocsin.stream import topics
 from tocsin.stream.brokers import Brokers
-from tocsin.stream.inside import let_go
+from tocsin.stream.lookers import Lookers
 from tocsin.stream.member import KafkaReader
-from tocsin.stream.membership import FETCH_BYTES, PARTITION_FETCH_BYTES
-from tocsin.stream.messages import record_of
 from tocsin.stream.port import Bounds
 from tocsin.stream.probe import Probe
 
@@ -35,8 +30,6 @@ if TYPE_CHECKING:
 RETRY_S: Final = 1.0
 LAG_EVERY_S: Final = 15.0
 LAG_FRESH_S: Final = 5.0  # whoever asks more often is told the same again
-LOOK_WAIT_MS: Final = 100
-LOOK_ANSWER_S: Final = 10.0  # of the brokers, beyond the time that a look may wait for a record to come
 
 
 class KafkaStream:
@@ -46,6 +39,7 @@ class KafkaStream:
         self.settings = settings
         self.brokers = Brokers(settings)
         self.probe = Probe(self.brokers)
+        self._lookers = Lookers(self.brokers)
         self.ready = asyncio.Event()  # once the topics are known to be what they must be
         self._store = store
         self._clock = clock
@@ -88,11 +82,15 @@ class KafkaStream:
                 lag = {}
             for (group, topic), behind in lag.items():
                 metrics.LAG.labels(group=group, topic=topic).set(behind)
+            await self._lookers.thin()
             await self._clock.sleep(LAG_EVERY_S)
 
     async def close(self) -> None:
         """Let the brokers go, in bounded time."""
-        await self.probe.close()
+        try:
+            await self.probe.close()
+        finally:
+            await self._lookers.close()
 
     @asynccontextmanager
     async def reader(self, group: str, topic: str, *, shared: bool = False) -> AsyncIterator[KafkaReader]:
@@ -123,24 +121,8 @@ class KafkaStream:
         Raises:
             StreamUnavailable: no broker answers as it should.
         """
-        where = TopicPartition(f"{self.settings.prefix}{topic}", partition)
-        consumer = self.brokers.consumer(
-            group_id=None,
-            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
-            fetch_max_bytes=FETCH_BYTES,
-            fetch_max_wait_ms=LOOK_WAIT_MS,
-        )
-        await self.brokers.start(consumer)
-        try:
-            async with asyncio.timeout(timeout_s + LOOK_ANSWER_S):
-                found = await _look(consumer, where, start=start, most=most, timeout_s=timeout_s)
-        except (KafkaError, OSError, TimeoutError) as error:
-            reason = self.brokers.objection(consumer) or await self.brokers.complaint(error)
-            raise StreamUnavailable(reason) from error
-        finally:
-            await let_go(consumer)
-        self.brokers.back()
-        return [record_of(topic, message) for message in found]
+        name = f"{self.settings.prefix}{topic}"
+        return await self._lookers.look(name, topic, partition, start=start, most=most, timeout_s=timeout_s)
 
     async def bounds(self, topic: str) -> Mapping[int, Bounds]:
         """Return what there is to look at, by partition.
@@ -184,26 +166,3 @@ class KafkaStream:
                 if bound.end > positions.get(partition, 0)
             )
         return gone | waiting
-
-
-async def _look(consumer: Any, where: TopicPartition, *, start: int, most: int, timeout_s: float) -> list[Any]:  # noqa: ANN401  aiokafka has no types
-    consumer.assign([where])
-    consumer.seek(where, start)
-    end = (await consumer.end_offsets([where]))[where]
-    deadline = time.monotonic() + timeout_s
-    found: list[Any] = []
-    position = start
-    while len(found) < most and (position < end or (not found and time.monotonic() < deadline)):
-        try:
-            batch = await consumer.getmany(where, timeout_ms=LOOK_WAIT_MS, max_records=most - len(found))
-        except OffsetOutOfRangeError:
-            first = (await consumer.beginning_offsets([where]))[where]
-            if position >= first:  # beyond the end: nothing is there yet
-                await asyncio.sleep(LOOK_WAIT_MS / 1000)
-            position = max(position, first)
-            consumer.seek(where, position)
-            continue
-        for message in batch.get(where, ()):
-            found.append(message)
-            position = message.offset + 1
-    return found
