@@ -2,7 +2,8 @@
 
 One topic in, a stage that counts and passes on, one topic out, as every stage of the service is built. The model has
 a list for each topic and a number for each key. A *worker* is what a process knows: where it believes the cursor to
-be. A crash forgets it at any point; a zombie is a worker that believes in an old cursor.
+be. A crash forgets it at any point; a zombie is a worker that believes in an old cursor. The same on PostgreSQL, with
+a relay and a broker, is in `test_model_on_postgresql.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -33,6 +34,8 @@ from tocsin.testing import DAY, NOON, FakeClock, a_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from tocsin.store.postgresql import PostgresqlStore
 
 T = TypeVar("T")
 
@@ -80,6 +83,7 @@ class Model:
 
     arrived: list[tuple[str, str]] = field(default_factory=list)  # (key, id), in order
     known: dict[str, int] = field(default_factory=dict)  # id → place in `arrived`
+    since: dict[str, datetime] = field(default_factory=dict)  # id → when it was put out last
     done: int = 0  # how many of `arrived` the group has passed
     counts: dict[str, int] = field(default_factory=dict)
     out: list[str] = field(default_factory=list)
@@ -109,17 +113,26 @@ class Pipeline(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.folder = Path(tempfile.mkdtemp(prefix="tocsin-model-"))
-        shutil.copy(empty_store(), self.folder / STORE)
         self.clock = FakeClock()
         self.model = Model()
         self.hours = 0
+        self.prepare()
         self.store = self.opened()
 
-    def opened(self) -> SqliteStore:
+    def prepare(self) -> None:
+        """Make what the store is kept in."""
+        self.folder = Path(tempfile.mkdtemp(prefix="tocsin-model-"))
+        shutil.copy(empty_store(), self.folder / STORE)
+
+    def opened(self) -> SqliteStore | PostgresqlStore:
         store = SqliteStore(self.folder / STORE, clock=self.clock)
         self.run(store.open())
+        assert store.lost_commits == 0
         return store
+
+    def fetched(self, start: int, most: int) -> list[StoredRecord]:
+        """Return what is on the topic at or behind *start*."""
+        return self.run(self.store.read(lambda tx: tx.topics.fetch(IN, start=start, most=most)))
 
     def run(self, what: Awaitable[T]) -> T:
         return self.loop.run_until_complete(what)
@@ -128,6 +141,10 @@ class Pipeline(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.store.close())
         self.loop.close()
+        self.clear_away()
+
+    def clear_away(self) -> None:
+        """Remove what `prepare` made."""
         shutil.rmtree(self.folder)
 
     # ------------------------------------------------------------------------------------------------------- rules
@@ -144,6 +161,7 @@ class Pipeline(RuleBasedStateMachine):
         if fresh:
             self.model.known[name] = len(self.model.arrived)
             self.model.arrived.append((key, name))
+            self.model.since[name] = self.clock.now()
 
     @rule(key=KEYS, names=st.lists(NAMES, min_size=1, max_size=4))
     def emit_and_die_before_the_commit(self, key: str, names: list[str]) -> None:
@@ -161,7 +179,7 @@ class Pipeline(RuleBasedStateMachine):
     def fetch(self, worker: Worker, most: int) -> None:
         """Read on from where the worker believes the cursor to be."""
         start = worker.batch[-1].position + 1 if worker.batch else worker.cursor
-        worker.batch += self.run(self.store.read(lambda tx: tx.topics.fetch(IN, start=start, most=most)))
+        worker.batch += self.fetched(start, most)
 
     @rule(worker=workers)
     @precondition(lambda self: self.model.arrived)
@@ -191,7 +209,7 @@ class Pipeline(RuleBasedStateMachine):
     def one(self, worker: Worker, record: StoredRecord, *, die: bool) -> None:
         def unit(tx: Tx) -> None:
             tx.advance(GROUP, IN, 0, expect=worker.cursor, to=record.position + 1)
-            steps(tx, record)
+            self.work(tx, record)
             if die:
                 raise Killed
 
@@ -203,10 +221,19 @@ class Pipeline(RuleBasedStateMachine):
         except Poison:
             self.run(self.store.write(aside))
 
+    def work(self, tx: Tx, record: StoredRecord) -> None:
+        """Do what the stage does with a record."""
+        steps(tx, record)
+
     def pass_one(self, record: StoredRecord) -> None:
+        """Note in the model that the group has passed *record*."""
         key, name = self.model.arrived[self.model.done]
         assert (record.key, record.id) == (key, name)
         self.model.done += 1
+        self.count(key, name)
+
+    def count(self, key: str, name: str) -> None:
+        """Note in the model what comes of a record of that name."""
         if not name.endswith("7"):
             self.model.counts[key] = self.model.counts.get(key, 0) + 1
             self.model.out.append(f"{key}{self.model.counts[key]}")
@@ -225,7 +252,6 @@ class Pipeline(RuleBasedStateMachine):
         """Close the file and open it again; the workers live on as zombies."""
         self.run(self.store.close())
         self.store = self.opened()
-        assert self.store.lost_commits == 0
 
     @rule(hours=st.integers(0, 60))
     def trim(self, hours: int) -> None:
@@ -235,6 +261,10 @@ class Pipeline(RuleBasedStateMachine):
         gone = self.run(
             self.store.write(lambda tx: tx.topics.trim(IN, groups=[GROUP], now=self.clock.now(), keep=KEPT, most=100))
         )
+        self.forget(gone)
+
+    def forget(self, gone: int) -> None:
+        """Have the model forget what a trimming may have made the stream forget, *gone* of it."""
         left = {row.id for row in self.run(self.store.read(lambda tx: tx.topics.fetch(IN, start=0, most=999)))}
         passed = {name for _, name in self.model.arrived[: self.model.done]}
         for name in [one for one in self.model.known if one not in left]:
@@ -273,6 +303,10 @@ class Pipeline(RuleBasedStateMachine):
 
     # -------------------------------------------------------------------------------------------------- comparisons
 
+    def told(self, tx: Tx) -> list[str]:
+        """Return what came out."""
+        return [(row.value or b"").decode() for row in tx.topics.fetch(OUT, start=0, most=999)]
+
     def cursor(self) -> int:
         return int(self.run(self.store.read(lambda tx: tx.topics.position(GROUP, IN))))
 
@@ -280,8 +314,7 @@ class Pipeline(RuleBasedStateMachine):
     def store_and_model_say_the_same(self) -> None:
         def look(tx: Tx) -> tuple[dict[str, int], list[str], int]:
             counts = {one.id: int(one.value) for one in tx.overlay.all("count")}
-            out = [(row.value or b"").decode() for row in tx.topics.fetch(OUT, start=0, most=999)]
-            return counts, out, tx.topics.lag().get((GROUP, IN), -1)
+            return counts, self.told(tx), tx.topics.lag().get((GROUP, IN), -1)
 
         counts, out, behind = self.run(self.store.read(look))
         assert counts == self.model.counts
