@@ -28,10 +28,12 @@ class Phrase:
         """Cut *text* as articles are cut.
 
         Raises:
-            ValueError: there is no word in it.
+            ValueError: there is no word in it, or a `*` elsewhere than at the end of one.
         """
         parts: list[tuple[str, bool]] = []
         for chunk in text.split():
+            if "*" in chunk.rstrip("*"):
+                raise ValueError(f"{chunk!r}: '*' stands for any ending, so only at the end of a word")
             lows = words(chunk.rstrip("*"))[1]
             parts += [(low, False) for low in lows[:-1]] + [(low, chunk.endswith("*")) for low in lows[-1:]]
         if not parts or len(parts) > _WORD_LIMIT:

@@ -29,6 +29,8 @@ _LEXEME: Final = re.compile(
     r'\s+|(?P<open>\()|(?P<close>\))|(?P<phrase>"[^"]*")|(?P<field>[a-z]+):(?=\S)|(?P<word>[^\s()":]+)'
 )
 _NEAR: Final = re.compile(r"NEAR/(\d{1,3})")
+_NEARLY_NEAR: Final = re.compile(r"NEAR\W*\d*|(?i:near)(?:\W*\d+|\W+)")
+_IN_SMALL_LETTERS: Final = frozenset({"and", "or", "not"})
 FIELDS: Final = ("title", "summary", "text")
 DEPTH_LIMIT: Final = 40
 LENGTH_LIMIT: Final = 4000
@@ -134,6 +136,7 @@ class Query:
             and lexeme.text not in {"AND", "OR", "NOT"}
             and not _NEAR.fullmatch(lexeme.text)
         ):
+            _refuse_what_looks_like_an_operator(lexeme)
             try:
                 phrase = Phrase.of(lexeme.text.strip('"'))
             except ValueError as error:
@@ -161,6 +164,22 @@ class Query:
         here = self._lexemes[self._at] if self._at < len(self._lexemes) else None
         what = f", not {here.text!r}" if here else ""
         return ValueError(f"query, column {here.column if here else self._end}: {message}{what}")
+
+
+def _refuse_what_looks_like_an_operator(lexeme: _Lexeme) -> None:
+    """Ask for what was meant: taken for a word, it would make the rule silent for ever."""
+    if lexeme.kind != "word":
+        return
+    told = ""
+    if lexeme.text in _IN_SMALL_LETTERS:
+        told = f"the operator is {lexeme.text.upper()}"
+    elif _NEARLY_NEAR.fullmatch(lexeme.text):
+        digits = "".join(letter for letter in lexeme.text if letter.isdecimal())[:3]
+        told = f"the operator is NEAR/{digits or 5}"
+    if told:
+        raise ValueError(
+            f'query, column {lexeme.column}: {lexeme.text!r} would be a word here: {told}, the word "{lexeme.text}"'
+        )
 
 
 def _lexed(text: str) -> list[_Lexeme]:

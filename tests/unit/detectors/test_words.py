@@ -57,6 +57,13 @@ def test_a_query_finds_what_it_says(query: str, found: bool) -> None:
         ("a )", "column 3: expected AND, OR, NEAR/n or the end, not ')'"),
         ("", "column 1: expected a word"),
         ("(" * 60 + "a" + ")" * 60, "nested deeper"),
+        ("a *net", "column 3: '*net': '*' stands for any ending"),
+        ('"inter*net down"', "column 1: 'inter*net': '*' stands for any ending"),
+        ("a NEAR5 b", """column 3: 'NEAR5' would be a word here: the operator is NEAR/5, the word "NEAR5\""""),
+        ("a NEAR b", "column 3: 'NEAR' would be a word here: the operator is NEAR/5"),
+        ("a near/3 b", "column 3: 'near/3' would be a word here: the operator is NEAR/3"),
+        ("a or b", """column 3: 'or' would be a word here: the operator is OR, the word "or\""""),
+        ("a and (not b)", "column 3: 'and' would be a word here: the operator is AND"),
     ],
 )
 def test_a_mistake_in_a_query_has_its_column(query: str, message: str) -> None:
@@ -92,3 +99,15 @@ def test_the_words_found_are_pointed_at() -> None:
     ((sentence, start, end),) = Query('"internet in"').find(document)
 
     assert sentence.texts[start:end] == ["internet", "in"]
+
+
+@pytest.mark.parametrize(
+    "query", ['"or" internet', '"near 5" internet', "internet near Gabon", "Or internet*", "title:near"]
+)
+def test_a_word_that_only_reads_like_an_operator_is_a_word(query: str) -> None:
+    assert Query(query).words
+
+
+def test_the_star_of_a_keyword_stands_at_its_end() -> None:
+    with pytest.raises(ValueError, match=r"'\*net': '\*' stands for any ending"):
+        Keywords(KeywordSettings(any=("*net",)))
