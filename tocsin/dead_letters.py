@@ -132,7 +132,11 @@ def _work_again(tx: Tx, letter: DeadLetter, *, now: datetime) -> str | None:
     if letter.stage == RELAY:
         key, name = letter.key, letter.record_id
         fresh = tx.emit_again(letter.topic, key=key, record_id=name, value=letter.value)
-        return None if fresh else "the record has been put out again already"
+        if not fresh:
+            return "the record has been put out again already"
+        if tx.is_relayed:
+            tx.replays.add(letter, now=now)  # until it is with the broker, to know how often it was refused before
+        return None
     if letter.stage not in GROUPS:
         return f"no stage of this program is called {letter.stage!r} and works on records"
     return None if tx.replays.add(letter, now=now) else "it is being replayed already"

@@ -190,6 +190,29 @@ async def test_a_record_that_was_refused_is_brought_there_by_its_replay(postgres
     assert left == []
 
 
+async def test_how_often_a_record_was_refused_is_counted_over_its_replays(postgresql: str, kafka: str) -> None:
+    async with a_kafka_house(postgresql, kafka) as house:
+        desk = Desk(store=house.store, clock=SystemClock(), receivers=set)
+        await shrink(house, ARTICLES, "50000")
+        await house.store.write(partial(emit, name="large", key="k", value=b"x" * 60_000))
+        times = []
+        for _ in range(3):
+            await house.relayed()
+            (letter,) = await house.store.read(lambda tx: tx.dead_letters.list())
+            times.append(letter.times)
+            await desk.replay(letter.id, actor="me")
+        await house.relayed()
+        (letter,) = await house.store.read(lambda tx: tx.dead_letters.list())
+        await shrink(house, ARTICLES, "1000000")
+        await desk.replay(letter.id, actor="me")
+        await house.relayed()
+
+        waiting = await house.store.read(lambda tx: tx.replays.waiting())
+
+    assert times == [1, 2, 3]
+    assert waiting == {}
+
+
 async def shrink(house: KafkaHouse, topic: str, size: str) -> None:
     admin = AIOKafkaAdminClient(**house.stream.brokers.arguments())
     await admin.start()

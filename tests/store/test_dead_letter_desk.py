@@ -167,7 +167,7 @@ async def test_what_the_relay_set_aside_waits_for_the_broker_again(cluster: str)
         assert (row.topic, row.key, row.id, row.value) == ("articles.v1", "k", "article-1", b"{}")
         assert store.mark("outbox") > seen
         assert again.obstacle == "the record has been put out again already"
-        assert await store.read(lambda tx: tx.replays.waiting()) == {}
+        assert await store.read(lambda tx: tx.replays.waiting()) == {"relay": 1}
         assert not await store.write(lambda tx: tx.emit("articles.v1", key="k", record_id="article-1", value=b"{}"))
 
 
@@ -181,6 +181,7 @@ async def test_what_a_relay_set_aside_lies_on_the_topic_where_there_is_none_any_
         assert decision.obstacle is None
         assert [(row.id, row.value) for row in rows] == [("article-1", b"{}")]
         assert await left(store) == []
+        assert await store.read(lambda tx: tx.replays.waiting()) == {}
 
 
 async def test_a_record_of_a_stage_that_nobody_runs_stays_and_says_so(store: Store, desk: Desk) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, delete, func, select
+from sqlalchemy import ARRAY, BigInteger, bindparam, delete, exists, func, select
 
+from tocsin.store.relayed import RELAY
+from tocsin.store.replays import replays
 from tocsin.store.schema import insert_ignore, seal
 from tocsin.store.topics import intact, records, seen
 
@@ -24,6 +26,16 @@ _SIZES: Final = (
 )
 _CHOSEN: Final = select(records).where(_AMONG).order_by(records.c.position)
 _REMOVE: Final = delete(records).where(_AMONG)
+# One round trip: this is done for every record there is, and hardly any was replayed.
+_LANDED: Final = _REMOVE.returning(records.c.topic, records.c.record_id).cte("landed")
+_REMOVE_LANDED: Final = (
+    delete(replays)
+    .where(
+        replays.c.consumer_group == RELAY,
+        exists().where(_LANDED.c.topic == replays.c.topic, _LANDED.c.record_id == replays.c.record_id),
+    )
+    .add_cte(_LANDED)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +92,10 @@ class OutboxRepository:
         row = {"topic": topic, "key": key, "record_id": record_id, "value": seal(value), "at": at}
         return insert_ignore(self._conn, records, row)
 
+    def remove_landed(self, positions: Collection[int]) -> None:
+        """Forget records that are with the broker, and that they were replayed."""
+        self._conn.execute(_REMOVE_LANDED, {"positions": list(positions)})
+
     def remove(self, positions: Collection[int]) -> int:
-        """Forget records that are with the broker, or among the dead letters; return how many still waited."""
+        """Forget records, wherever they are by now; return how many still waited."""
         return self._conn.execute(_REMOVE, {"positions": list(positions)}).rowcount

@@ -58,6 +58,11 @@ class Tx:
             self._wake_readers(topic)
         return fresh
 
+    @property
+    def is_relayed(self) -> bool:
+        """Whether what is put out waits for a relay to bring it to the brokers."""
+        return self._relayed
+
     def emit_again(self, topic: str, *, key: str, record_id: str, value: bytes) -> bool:
         """Put one record on *topic* that never came to lie there; return False when it does, or waits to."""
         if not self._relayed:

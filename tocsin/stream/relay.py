@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -157,10 +158,19 @@ async def _lowest(store: Store, *, but: frozenset[int]) -> list[OutboxRecord]:
 
 
 def _removed(tx: Tx, *, landed: Collection[int], letters: Mapping[int, DeadLetter]) -> None:
-    tx.outbox.remove(landed)
+    tx.outbox.remove_landed(landed)
     for position, letter in letters.items():
         if tx.outbox.remove((position,)):  # else another relay has brought it there meanwhile, or set it aside
-            put_aside(tx, letter)
+            put_aside(tx, _counted(tx, letter))
+
+
+def _counted(tx: Tx, letter: DeadLetter) -> DeadLetter:
+    """Return *letter* with how often its record was set aside, replays that failed included."""
+    replayed = tx.replays.get(letter.id)
+    if replayed is None:
+        return letter
+    tx.replays.remove(letter.id, by=None)
+    return replace(letter, times=replayed.times + 1)
 
 
 def _letter(row: OutboxRecord, reason: str, *, at: datetime) -> DeadLetter:
