@@ -139,7 +139,8 @@ class Cluster:
 
     @asynccontextmanager
     async def _looking(self) -> AsyncIterator[tuple[Any, Any]]:
-        settings = some_settings(self.kafka, prefix=self.prefix, partitions=PARTITIONS)
+        brokers = self.kafka.split(",")
+        settings = some_settings(brokers[0], brokers=brokers, prefix=self.prefix, partitions=PARTITIONS)
         async with a_cluster_store(self.dsn) as store, a_stream(settings, store) as stream:
             await stream.prepare()
             yield stream, store
@@ -187,7 +188,14 @@ async def _anew(readings: Sequence[StreamRecord], work: Any, scratch: Path) -> t
 
 @asynccontextmanager
 async def cluster(
-    folder: Path, parts: Sequence[tuple[str, ...]], *, dsn: str, kafka: str, chance: Random, session: str = "6s"
+    folder: Path,
+    parts: Sequence[tuple[str, ...]],
+    *,
+    dsn: str,
+    kafka: str,
+    chance: Random,
+    session: str = "6s",
+    replication: int = 1,
 ) -> AsyncIterator[Cluster]:
     """Yield a cluster of one process for each of *parts*, none of which runs yet."""
     heard: Counter[str] = Counter()
@@ -204,7 +212,8 @@ async def cluster(
         main = (
             "tocsin:\n  mode: cluster\n  workers: 1\n  web: {listen: '127.0.0.1:0'}\n"
             "  polling: {requests_per_minute: 60000, floor: 500ms, per_host: {at_once: 20, gap: 0s}}\n"
-            f"  kafka: {{brokers: ['{kafka}'], prefix: {prefix}, replication: 1, partitions: {PARTITIONS},"
+            f"  kafka: {{brokers: {kafka.split(',')}, prefix: {prefix}, replication: {replication},"
+            f" partitions: {PARTITIONS},"
             f" session: {session}, heartbeat: 500ms}}\n"
             f"  postgresql: {{dsn: '{dsn}'}}\n"
         )

@@ -21,7 +21,7 @@ from tests.faults.cluster_house import Cluster, cluster
 from tests.faults.harness import Service
 from tests.faults.test_cluster_kills import ONE_OF_EACH, end, seeded
 from tests.servers.coming_back import Server, opened
-from tests.servers.kafka import KafkaBroker
+from tests.servers.kafka import KafkaBroker, KafkaCluster
 from tests.servers.postgresql import PostgresqlServer
 
 log = structlog.get_logger()
@@ -33,6 +33,8 @@ LONG_AWAY_S: Final = 45.0
 ASLEEP_S: Final = 30.0
 TAKEN_OVER_S: Final = 10.0
 LIMIT_S: Final = 60.0
+GONE_S: Final = 15.0  # several times what its brokers take to miss one of them
+PASSED: Final = "SELECT partition, position FROM stream_cursors WHERE consumer_group = 'detectors'"
 CROSSED: Final = "SELECT coalesce(sum(position), 0) FROM stream_cursors WHERE consumer_group = 'detectors'"
 
 
@@ -143,6 +145,52 @@ async def test_the_flow_is_back_when_the_broker_is(
 
         log.info("measured", away_s=away_s, batch_s=batch_s, alert_s=alert_s, lines=lines)
         assert batch_s <= BACK_S
+        assert max(lines.values()) < LINES
+        await end(house, tmp_path / "anew", repeats=0)
+
+
+async def longest_standstill(house: Cluster, seconds: float) -> float:
+    """Watch for *seconds* and return the longest time in which the detectors passed nothing of some partition."""
+    passed: dict[int, int] = {}
+    moved: dict[int, float] = {}
+    longest = 0.0
+    end = time.monotonic() + seconds
+    while (now := time.monotonic()) < end:
+        for partition, position in house.ask(PASSED):
+            if passed.get(partition) != position:
+                longest = max(longest, now - moved.get(partition, now))
+                passed[partition], moved[partition] = position, now
+        await asyncio.sleep(0.02)
+    return round(max(longest, *(now - at for at in moved.values())), 2)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+async def test_the_flow_goes_on_without_one_of_three_brokers_and_when_it_is_back(
+    tmp_path: Path, postgresql: str, kafka_cluster: KafkaCluster
+) -> None:
+    async with cluster(
+        tmp_path, ONE_OF_EACH, dsn=postgresql, kafka=kafka_cluster.bootstrap, chance=seeded(), replication=3
+    ) as house:
+        await house.start()
+        await house.until_first_polls()
+
+        found = []
+        async with news(house):
+            for broker in kafka_cluster.brokers:
+                await asyncio.sleep(3.0)
+                await asyncio.to_thread(broker.kill)
+                standstill_s = await longest_standstill(house, GONE_S)
+                told_before, before = told(house), crossed(house)
+                assert before is not None
+                batch_s, alert_s = await back_after(house, await opened(broker), before, told_before)
+                found.append((standstill_s, batch_s, alert_s))
+                await asyncio.to_thread(kafka_cluster.heal)
+        lines = lines_a_minute(house)
+
+        log.info("measured", standstill_batch_and_alert_s=found, lines=lines)
+        assert max(standstill_s for standstill_s, _, _ in found) < GONE_S
+        assert max(batch_s for _, batch_s, _ in found) <= BACK_S
         assert max(lines.values()) < LINES
         await end(house, tmp_path / "anew", repeats=0)
 
