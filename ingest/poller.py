@@ -23,6 +23,7 @@ from ingest.slots import SLOTS
 from ingest.visit import Outcome, Visitor
 from tocsin import metrics
 from tocsin.errors import Fenced, StoreFull, StoreUnavailable
+from tocsin.store.overlay import FEED, FEEDS_CHANGED, PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ TOLD = 10  # feeds named in one line of the log
 class Poller:
     """Polls `feeds()`, the configured ones, and what people added. One instance belongs to one event loop.
 
-    `feeds` is asked again whenever `sources.CHANGED` is woken, so a reload needs nothing else. With a `share` it polls
+    `feeds` is asked again whenever `FEEDS_CHANGED` is woken, so a reload needs nothing else. With a `share` it polls
     the feeds in that only: several workers do, from one configuration.
     """
 
@@ -115,7 +116,7 @@ class Poller:
         Raises:
             StoreUnavailable: the next turn makes up for what this one left undone.
         """
-        if (latest := self._store.mark(sources.CHANGED)) != self._heard:
+        if (latest := self._store.mark(FEEDS_CHANGED)) != self._heard:
             await self._sync()
             self._heard = latest
             self._reviewed = self._clock.now()
@@ -146,8 +147,8 @@ class Poller:
         configured = tuple(self._configured())
 
         def unit(tx: Tx) -> tuple[tuple[Feed, ...], list[FeedRow] | None]:
-            feeds = sources.listed(configured, tx.overlay.all(sources.ADDED))
-            paused = {change.id for change in tx.overlay.all(sources.PAUSED)}
+            feeds = sources.listed(configured, tx.overlay.all(FEED))
+            paused = {change.id for change in tx.overlay.all(PAUSE)}
             now = self._clock.now()
             due = {feed.id: schedule.first_poll(now, feeds=len(feeds), chance=self._chance()) for feed in feeds}
             wanted = [sources.as_kept(feed, paused=feed.id in paused) for feed in feeds]
@@ -264,7 +265,7 @@ class Poller:
         pause_s = min(IDLE_S, max(0.001, (until - self._clock.now()).total_seconds()))
         async with asyncio.TaskGroup() as waits:
             first = [
-                waits.create_task(self._store.wait(sources.CHANGED, heard, timeout_s=pause_s), name="feeds-changed"),
+                waits.create_task(self._store.wait(FEEDS_CHANGED, heard, timeout_s=pause_s), name="feeds-changed"),
                 waits.create_task(self._finished.wait(), name="visit-finished"),
             ]
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)

@@ -16,6 +16,7 @@ from ingest.slots import slot_of
 from tocsin.errors import FeedUnreachable, FeedUnreadable
 from tocsin.records import Source
 from tocsin.store.ingest import FeedSetting
+from tocsin.store.overlay import FEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +26,13 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ADDED = "feed"
-PAUSED = "feed_pause"
-CHANGED = "feeds"  # what the poller waits for
-
 
 def listed(configured: Sequence[Feed], changes: Sequence[Change]) -> tuple[Feed, ...]:
     """Return the feeds of the files and, after them, those that people added; a file's id cannot be redefined."""
     names = {feed.id for feed in configured}
     feeds = list(configured)
     for change in changes:
-        if change.kind != ADDED or change.id in names:
+        if change.kind != FEED or change.id in names:
             continue
         try:
             settings = FeedSettings.model_validate_json(change.value)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from incidents import stage as incidents_stage
-from ingest import sources
 from ingest.poller import Poller
 from ingest.share import Share
 from notifier import dispatch
@@ -33,6 +32,7 @@ from tocsin.records import Article, Source
 from tocsin.replays import run_replays
 from tocsin.stages import PRELOAD, WORK, archiving, detecting
 from tocsin.stages.housekeeping import ids_known, keep_house
+from tocsin.store.overlay import FEEDS_CHANGED
 from tocsin.stream.codec import encode
 from tocsin.stream.port import ALERTS, ARTICLES, DEAD_LETTERS, READINGS, TOPICS
 from tocsin.supervisor import Backoff, Health, Stage, Supervisor
@@ -386,7 +386,7 @@ class Service:
             await self._feeds_changed.wait()
             self._feeds_changed.clear()
             try:
-                await persist(self._store, self._clock, lambda tx: tx.wake(sources.CHANGED))
+                await persist(self._store, self._clock, lambda tx: tx.wake(FEEDS_CHANGED))
             except BaseException:
                 self._feeds_changed.set()
                 raise

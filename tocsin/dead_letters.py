@@ -12,9 +12,9 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ingest.sources import CHANGED
 from notifier.room import retry
 from tocsin.store.access import AuditEntry
+from tocsin.store.overlay import FEEDS_CHANGED
 from tocsin.store.relayed import RELAY
 from tocsin.stream.dead_letters import DOCUMENTS, OUTBOX, TIMERS, TIMERS_STAGE
 from web.ports import Decision, Handled
@@ -170,5 +170,5 @@ def _poll_again(tx: Tx, letter: DeadLetter, *, now: datetime) -> str | None:
     if feed.paused:
         return f"the feed {letter.record_id!r} is paused: resume it first"
     tx.ingest.save(feed.id, {"next_due": now, "etag": None, "last_modified": None, "body_hash": None})
-    tx.wake(CHANGED)
+    tx.wake(FEEDS_CHANGED)
     return None

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from tocsin.records import IncidentState, Severity
+from tocsin.store.overlay import PAUSE
 from tocsin.stream.codec import decode_alert, decode_article
 from tocsin.stream.port import ARTICLES
 from web.endpoint import JSON, Endpoint, told
@@ -133,7 +134,7 @@ async def feeds(request: Request, house: House) -> Response:
 
     def page(tx: Tx) -> bytes:
         rows = tx.ingest.list_feeds(limit=most + 1, offset=offset)
-        pauses = {change.id: change for change in tx.overlay.all("feed_pause")}
+        pauses = {change.id: change for change in tx.overlay.all(PAUSE)}
         more = cursor_at(offset + most) if len(rows) > most else None
         items = [_feed(row, pauses.get(row.id)) for row in rows[:most]]
         return Page[FeedAnswer](items=items, next=more).model_dump_json().encode()

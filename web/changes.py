@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 
 from tocsin.store.access import AuditEntry
-from tocsin.store.overlay import Change
+from tocsin.store.overlay import FEED, FEEDS_CHANGED, PAUSE, Change
 from web.access import caller_of
 from web.endpoint import Endpoint, told
 from web.problems import Refused
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from tocsin.store.tx import Tx
     from web.ports import House
-
-FEED: Final = "feed"
-PAUSE: Final = "feed_pause"
-CHANGED: Final = "feeds"  # what the poller waits for
 
 
 async def add_feed(request: Request, house: House) -> Response:
@@ -41,7 +37,7 @@ async def add_feed(request: Request, house: House) -> Response:
             return False
         tx.overlay.put(change)
         tx.access.note(_entry(change, "feed.add"))
-        tx.wake(CHANGED)
+        tx.wake(FEEDS_CHANGED)
         return True
 
     if not await house.store.write(unit):
@@ -61,7 +57,7 @@ async def remove_feed(request: Request, house: House) -> Response:
             return Refused(404, f"no feed {id_!r}")
         tx.overlay.remove(PAUSE, id_)
         tx.access.note(_entry(change, "feed.remove"))
-        tx.wake(CHANGED)
+        tx.wake(FEEDS_CHANGED)
         return None
 
     refused = await house.store.write(unit)
@@ -85,7 +81,7 @@ async def pause_by(request: Request, house: House, id_: str, *, reason: str) -> 
             return False
         tx.overlay.put(change)
         tx.access.note(_entry(change, "feed.pause"))
-        tx.wake(CHANGED)
+        tx.wake(FEEDS_CHANGED)
         return True
 
     if not await house.store.write(unit):
@@ -106,7 +102,7 @@ async def resume_by(request: Request, house: House, id_: str) -> None:
     def unit(tx: Tx) -> bool:
         if tx.overlay.remove(PAUSE, id_):
             tx.access.note(_entry(change, "feed.resume"))
-            tx.wake(CHANGED)
+            tx.wake(FEEDS_CHANGED)
             return True
         return _is_there(tx, id_)
 

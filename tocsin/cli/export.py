@@ -6,13 +6,11 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
 from tocsin.cli.terminal import in_yaml, plain
-
-FEED: Final = "feed"
-PAUSE: Final = "feed_pause"
+from tocsin.store.overlay import FEED, PAUSE
 
 
 def export(data: DataOption = DATA, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Column, Table, delete, select
 
@@ -12,6 +12,10 @@ from tocsin.store.schema import Instant, Text, metadata, upsert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+FEED: Final = "feed"  # one that people added
+PAUSE: Final = "feed_pause"  # a feed that is not asked for a while
+FEEDS_CHANGED: Final = "feeds"  # what is woken then, and what the poller waits for
 
 overlay = Table(
     "overlay",

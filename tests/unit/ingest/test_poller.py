@@ -19,7 +19,7 @@ from ingest.settings import Feed, FeedSettings, PollingSettings
 from tocsin.clock import SystemClock
 from tocsin.errors import StoreFull, StoreUnavailable
 from tocsin.records import Article
-from tocsin.store.overlay import Change
+from tocsin.store.overlay import FEED, FEEDS_CHANGED, PAUSE, Change
 from tocsin.store.tx import Tx
 from tocsin.stream.codec import decode_article
 from tocsin.stream.port import ARTICLES
@@ -413,7 +413,7 @@ async def test_a_visit_under_way_undoes_nothing_of_a_changed_address(
     async with running(store, polling, listed=listed):
         await asked.wait()
         listed[:] = [a_feed(site.url + "/new")]
-        await store.write(lambda tx: tx.wake(sources.CHANGED))
+        await store.write(lambda tx: tx.wake(FEEDS_CHANGED))
 
         async def changed() -> bool:
             return (await row_of(store)).url.endswith("/new")
@@ -444,11 +444,11 @@ async def test_a_feed_that_is_paused_or_moved_while_it_waits_for_its_host_s_turn
     async with running(store, polling, listed=listed) as poller:
         await until(lambda: answered(site.asked_for("/slow")))
         listed[1:] = [a_feed(site.url + f"/{name}", id=name) for name in ("paused", "moved", "removed")]
-        await put(store, sources.PAUSED, "other", "{}")
+        await put(store, PAUSE, "other", "{}")
 
         await until(lambda: answered(len(poller._under_way) == len(listed)))
         listed[1:] = [listed[1], a_feed(f"http://localhost:{port}/new", id="moved")]
-        await put(store, sources.PAUSED, "paused", "{}")
+        await put(store, PAUSE, "paused", "{}")
 
         async def heard() -> bool:
             return (await row_of(store, "paused")).state == "paused"
@@ -498,7 +498,7 @@ async def test_a_store_that_is_away_for_a_while_ends_no_visit_and_is_told_once(
             leaving.is_away = True
             if is_changed:
                 listed.append(a_feed(site.url + "/often", id="late"))
-                await store.write(lambda tx: tx.wake(sources.CHANGED))
+                await store.write(lambda tx: tx.wake(FEEDS_CHANGED))
             await until(lambda: answered(leaving.refused >= 5))
             before = len(site.asked_for("/often"))
             leaving.is_away = False
@@ -515,7 +515,7 @@ async def test_a_store_that_is_away_for_a_while_ends_no_visit_and_is_told_once(
 async def put(store: SqliteStore, kind: str, name: str, value: str) -> None:
     def unit(tx: Tx) -> None:
         tx.overlay.put(Change(kind=kind, id=name, value=value, actor="anna", at=NOON))
-        tx.wake(sources.CHANGED)
+        tx.wake(FEEDS_CHANGED)
 
     await store.write(unit)
 
@@ -523,7 +523,7 @@ async def put(store: SqliteStore, kind: str, name: str, value: str) -> None:
 async def take(store: SqliteStore, kind: str, name: str) -> None:
     def unit(tx: Tx) -> None:
         tx.overlay.remove(kind, name)
-        tx.wake(sources.CHANGED)
+        tx.wake(FEEDS_CHANGED)
 
     await store.write(unit)
 
@@ -536,8 +536,8 @@ async def test_people_add_pause_and_remove_feeds_while_it_runs(
 
     async with running(store, polling, configured):
         await polled(store)
-        await put(store, sources.ADDED, "added", added.model_dump_json(exclude_defaults=True))
-        await put(store, sources.PAUSED, "wire", "{}")
+        await put(store, FEED, "added", added.model_dump_json(exclude_defaults=True))
+        await put(store, PAUSE, "wire", "{}")
         row = await polled(store, "added")
         assert row.origin == "overlay"
         assert "private address" in str(row.last_error)
@@ -546,8 +546,8 @@ async def test_people_add_pause_and_remove_feeds_while_it_runs(
         await asyncio.sleep(0.2)
         assert len(site.asked) <= asked
         assert (await row_of(store)).state == "paused"
-        await take(store, sources.PAUSED, "wire")
-        await take(store, sources.ADDED, "added")
+        await take(store, PAUSE, "wire")
+        await take(store, FEED, "added")
 
         async def again() -> bool:
             return len(site.asked) > asked and (await row_of(store, "added")).state == "removed"
@@ -559,7 +559,7 @@ def test_a_file_s_feed_cannot_be_redefined(a_feed: MakeFeed) -> None:
     feed = a_feed("https://wire.example/feed")
     other = FeedSettings(id="wire", url="http://evil.example/").model_dump_json()
 
-    listed = sources.listed([feed], [Change(kind=sources.ADDED, id="wire", value=other, actor="x", at=NOON)])
+    listed = sources.listed([feed], [Change(kind=FEED, id="wire", value=other, actor="x", at=NOON)])
 
     assert listed == (feed,)
 

@@ -23,6 +23,7 @@ from ingest.slots import slot_of
 from tocsin import metrics
 from tocsin.clock import SystemClock
 from tocsin.store.leases import leases
+from tocsin.store.overlay import FEEDS_CHANGED
 from tocsin.testing import HOUR, a_store
 from tocsin.workers import Done, Job, Pool
 
@@ -216,7 +217,7 @@ async def test_a_feed_lies_where_it_is_really_asked(
         row = await row_of(store)
         assert (row.host, row.slot) == (there, slot_of(there))
 
-        await store.write(lambda tx: tx.wake(sources.CHANGED))
+        await store.write(lambda tx: tx.wake(FEEDS_CHANGED))
         asked = len(site.asked_for("/new"))
 
         async def is_asked_on() -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from ingest.sources import CHANGED
 from tests.faults.harness import write_config
 from tocsin.app import Service
 from tocsin.clock import SystemClock
@@ -15,6 +14,7 @@ from tocsin.errors import StoreUnavailable
 from tocsin.foundation import laid
 from tocsin.health import Health
 from tocsin.settings import load_settings
+from tocsin.store.overlay import FEEDS_CHANGED
 from tocsin.supervisor import Stage
 from tocsin.workers import Pool
 
@@ -110,7 +110,7 @@ async def test_a_reload_while_the_store_is_away_is_whole_and_the_poller_hears_of
     async with a_running(config, tmp_path) as service:
         (config / "tocsin.yaml").write_text("tocsin: {web: {listen: '127.0.0.1:2'}}\n")
         whole = service._store
-        mark = whole.mark(CHANGED)
+        mark = whole.mark(FEEDS_CHANGED)
         store = Away(whole)
         service._store = store  # type: ignore[assignment]  # a reload only writes
 
@@ -118,8 +118,8 @@ async def test_a_reload_while_the_store_is_away_is_whole_and_the_poller_hears_of
 
         assert problems == ()
         assert service._web_moved.is_set()
-        await whole.wait(CHANGED, mark, timeout_s=10.0)
-        assert whole.mark(CHANGED) != mark
+        await whole.wait(FEEDS_CHANGED, mark, timeout_s=10.0)
+        assert whole.mark(FEEDS_CHANGED) != mark
         assert store.refused == 1
 
 
