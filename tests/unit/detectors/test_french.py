@@ -6,38 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from detectors.scan import event_json, scan
+from tests.unit.detectors.expected import deaths, dismissal, events, troops
 
 if TYPE_CHECKING:
     from detectors.engine import Engine
-
-PUBLISHED = "2026-03-10T08:00:00+00:00"
-
-
-def deaths(
-    low: int | None, high: int | None, certainty: str, country: str, *, approx: bool = False
-) -> dict[str, object]:
-    return {"type": "deaths", "min": low, "max": high, "approx": approx, "certainty": certainty, "country": country}
-
-
-def troops(senders: list[str], to: str | None, certainty: str) -> dict[str, object]:
-    return {"type": "foreign_troops", "from": senders, "to": to, "certainty": certainty}
-
-
-def dismissal(country: str, kind: str, certainty: str) -> dict[str, object]:
-    return {"type": "government_dismissal", "country": country, "kind": kind, "certainty": certainty}
-
-
-def events(engine: Engine, title: str, text: str) -> list[dict[str, object]]:
-    result = scan(engine, id="one", title=title, text=text, language="fr", published=PUBLISHED)
-    found = [event_json(event) for event in result.events]
-    for event in found:
-        for key in ("also", "evidence", "rule", "senders"):
-            event.pop(key, None)
-        if "from" in event:
-            event["from"] = sorted(event["from"])
-    return found
-
 
 EVENTS = [
     ("", "Trois personnes ont péri dans l'incendie d'un immeuble à Roubaix.", deaths(3, 3, "confirmed", "FR")),
@@ -198,9 +170,9 @@ NO_EVENTS = [
 def test_an_event_is_read_with_its_attributes(
     engine: Engine, title: str, text: str, expected: dict[str, object]
 ) -> None:
-    assert events(engine, title, text) == [expected]
+    assert events(engine, title, text, language="fr") == [expected]
 
 
 @pytest.mark.parametrize(("title", "text"), NO_EVENTS)
 def test_what_is_no_current_event_stays_silent(engine: Engine, title: str, text: str) -> None:
-    assert events(engine, title, text) == []
+    assert events(engine, title, text, language="fr") == []
