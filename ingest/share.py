@@ -20,9 +20,10 @@ import structlog
 from ingest.slots import SLOTS, share, slot_of
 from tocsin import metrics
 from tocsin.errors import Fenced, StoreUnavailable
-from tocsin.leases import LASTING, SPARE_SHARE, FencedStore, Term, rest
+from tocsin.leases import LASTING, SPARE_SHARE, rest
 from tocsin.store.leases import NOBODY, Taken, wake_of
 from tocsin.store.port import Store
+from tocsin.terms import FencedStore, Term
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Set as AbstractSet

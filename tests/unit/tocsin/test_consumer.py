@@ -12,8 +12,8 @@ import pytest
 from tocsin.clock import SystemClock
 from tocsin.consumer import Unit, Work, consume
 from tocsin.errors import JobUnprepared
-from tocsin.leases import FencedStore, Term
 from tocsin.stream.port import ARTICLES, READINGS, StreamRecord
+from tocsin.terms import FencedStore, Term
 from tocsin.testing import a_store
 
 if TYPE_CHECKING:
