@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
+from tocsin.cli.letter_desks import desk_of
+from tocsin.cli.letter_lines import ID_SHOWN, lines, table
+from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption
 from tocsin.cli.terminal import spelt
 
 if TYPE_CHECKING:
-    from tocsin.control import ControlClient
-    from tocsin.dead_letters import Desk as StoreDesk
-    from tocsin.store.port import Store
+    from tocsin.cli.letter_desks import Desk
 
 T = TypeVar("T")
 
@@ -29,10 +26,6 @@ PART: Final = 1
 NOTHING: Final = 2
 PAGE: Final = 200
 SHOWN: Final = 50
-ID_SHOWN: Final = 12  # characters; a beginning will do wherever an id is asked for
-RECORD_SHOWN: Final = 32
-VALUE_SHOWN: Final = 4_000
-PATH: Final = "/api/dead-letters"
 
 Ids = Annotated[
     list[str] | None,
@@ -49,26 +42,6 @@ Since = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 dead_letters = typer.Typer(no_args_is_help=True, help="List what was set aside, look at it, replay it or drop it.")
-
-
-class Desk(Protocol):
-    """Where dead letters are asked for: answers in the JSON of the API, errors as `AnsweredNo`."""
-
-    async def page(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return a page."""
-        ...
-
-    async def one(self, id: str) -> dict[str, Any]:  # noqa: A002 — the domain's own word
-        """Return one with what it holds."""
-        ...
-
-    async def act(self, action: str, id: str) -> str:  # noqa: A002 — the domain's own word
-        """Replay or drop one, and say what was done."""
-        ...
-
-    async def act_on_many(self, action: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Replay or drop a part of many."""
-        ...
 
 
 # ------------------------------------------------------------------------------------------------------- commands
@@ -104,7 +77,7 @@ def list_letters(
         json.dump(items, sys.stdout, ensure_ascii=False, indent=1)
         sys.stdout.write("\n")
         return
-    for line in _table(items):
+    for line in table(items):
         typer.echo(line)
     if total > len(items):
         typer.echo(f"{len(items)} of {total}; --limit shows more")
@@ -126,7 +99,7 @@ def show_letter(
         json.dump(letter, sys.stdout, ensure_ascii=False, indent=1)
         sys.stdout.write("\n")
         return
-    for line in _lines(letter):
+    for line in lines(letter):
         typer.echo(line)
 
 
@@ -257,178 +230,7 @@ def _ask(question: Callable[[Desk], Awaitable[T]], *, config: Path | None, data:
     folder = data.absolute()
 
     async def ask() -> T:
-        async with _desk(config, folder) as desk:
+        async with desk_of(config, folder) as desk:
             return await question(desk)
 
     return asyncio.run(ask())
-
-
-@asynccontextmanager
-async def _desk(config: Path | None, folder: Path) -> AsyncIterator[Desk]:
-    """Yield the desk of the service that runs here, or one of our own before the store when none does."""
-    from tocsin.control import ControlClient, NothingRuns
-
-    client = ControlClient(folder)
-    try:
-        await client.get(PATH, {"limit": "1"})
-    except NothingRuns:
-        pass
-    else:
-        yield _ServiceDesk(client)
-        return
-    from tocsin.cli.state import opened
-    from tocsin.clock import SystemClock
-    from tocsin.dead_letters import Desk as StoreDesk
-
-    settings = settings_of(config, folder)
-    async with opened(settings, name="tocsin dead-letters") as store:
-        desk = StoreDesk(store=store, clock=SystemClock(), receivers=lambda: settings.notifier.receivers)
-        yield _OwnDesk(store, desk)
-
-
-class _ServiceDesk:
-    """`Desk` of the running service, by its control socket."""
-
-    def __init__(self, client: ControlClient) -> None:
-        self._client = client
-
-    async def page(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return a page."""
-        page: dict[str, Any] = await self._client.get(PATH, query)
-        return page
-
-    async def one(self, id: str) -> dict[str, Any]:  # noqa: A002 — the domain's own word
-        """Return one with what it holds."""
-        letter: dict[str, Any] = await self._client.get(f"{PATH}/{_segment(id)}")
-        return letter
-
-    async def act(self, action: str, id: str) -> str:  # noqa: A002 — the domain's own word
-        """Replay or drop one."""
-        if action == "drop":
-            await self._client.delete(f"{PATH}/{_segment(id)}")
-            return f"{id}: dropped"
-        answer = await self._client.post(f"{PATH}/{_segment(id)}/replay")
-        return f"{answer['id']}: given back to {answer['stage']}"
-
-    async def act_on_many(self, action: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Replay or drop a part of many."""
-        handled: dict[str, Any] = await self._client.post(f"{PATH}/{action}", dict(body))
-        return handled
-
-
-class _OwnDesk:
-    """`Desk` over an open store, with the words of the service and an entry in its audit."""
-
-    def __init__(self, store: Store, desk: StoreDesk) -> None:
-        self._store = store
-        self._desk = desk
-        self._actor = f"local:{os.getuid()}"
-
-    async def page(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return a page."""
-        from web.letters import page_of
-
-        page: dict[str, Any] = json.loads(await page_of(self._store, query))
-        return page
-
-    async def one(self, id: str) -> dict[str, Any]:  # noqa: A002 — the domain's own word
-        """Return one with what it holds."""
-        from web.letters import one_of
-
-        return (await _answered(one_of(self._store, id))).model_dump(mode="json")
-
-    async def act(self, action: str, id: str) -> str:  # noqa: A002 — the domain's own word
-        """Replay or drop one."""
-        from web.letters import drop_by, replay_by
-
-        if action == "drop":
-            await _answered(drop_by(self._desk, id, actor=self._actor))
-            return f"{id}: dropped"
-        answer = await _answered(replay_by(self._desk, id, actor=self._actor))
-        return f"{answer.id}: given back to {answer.stage}, which takes it up when it runs"
-
-    async def act_on_many(self, action: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Replay or drop a part of many."""
-        from web.letters import many_by
-
-        act = self._desk.drop_many if action == "drop" else self._desk.replay_many
-        return (await _answered(many_by(act, json.dumps(body).encode(), actor=self._actor))).model_dump(mode="json")
-
-
-async def _answered(answer: Awaitable[T]) -> T:
-    from tocsin.control import AnsweredNo
-    from web.problems import Refused
-
-    try:
-        return await answer
-    except Refused as refused:
-        raise AnsweredNo(refused.status_code, refused.detail, refused.errors) from None
-
-
-def _segment(id_: str) -> str:
-    from urllib.parse import quote
-
-    return quote(id_, safe="")
-
-
-# -------------------------------------------------------------------------------------------------- what is shown
-
-
-def _table(items: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not items:
-        return []
-    head = ("id", "set aside (UTC)", "times", "stage", "topic", "record", "reason")
-    rows = [
-        (
-            item["id"][:ID_SHOWN],
-            _moment(item["at"]),
-            str(item["times"]),
-            spelt(item["stage"]),
-            spelt(item["topic"]),
-            _cut(spelt(item["record_id"]), RECORD_SHOWN),
-            spelt(item["reason"].strip().splitlines()[0] if item["reason"].strip() else ""),
-        )
-        for item in items
-    ]
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)][:-1]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    lines = []
-    for row in (head, *rows):
-        line = "  ".join(cell.ljust(wide) for cell, wide in zip(row, [*widths, 0], strict=True)).rstrip()
-        lines.append(line if width is None else _cut(line, width))
-    return lines
-
-
-def _lines(letter: Mapping[str, Any]) -> list[str]:
-    """Tell all of one letter; nothing in it may move the cursor or colour the screen."""
-    place = "" if letter["partition"] is None else f", partition {letter['partition']}, offset {letter['offset']}"
-    lines = [
-        f"dead letter  {letter['id']}",
-        f"stage        {spelt(letter['stage'])}",
-        f"topic        {spelt(letter['topic'])}{place}",
-        f"record       {spelt(letter['record_id'])}",
-        f"key          {spelt(letter['key'])}",
-        f"set aside    {_moment(letter['at'])} UTC, {letter['times']} times by now",
-        f"bytes        {letter['size_bytes']:,}",
-        "reason",
-        *_indented(letter["reason"]),
-    ]
-    if letter["traceback"]:
-        lines += ["traceback", *_indented(letter["traceback"])]
-    if letter["record"] is not None:
-        lines += ["it holds", *_indented(json.dumps(letter["record"], ensure_ascii=False, indent=2))]
-    elif letter["value"]:
-        lines += ["it holds, as text", *_indented(_cut(letter["value"], VALUE_SHOWN))]
-    return lines
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {spelt(line)}" for line in text.splitlines()]
-
-
-def _moment(at: str) -> str:
-    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 
-from tocsin.cli import dead_letters, main
+from tocsin.cli import letter_desks, main
 from tocsin.datadir import held
 from tocsin.records import DeadLetter
 from tocsin.settings import load_settings
@@ -50,7 +50,7 @@ def tocsin(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shipped: Settings
 ) -> Tocsin:
     # Loaded once for all of these tests: most of a second goes into rules that no dead letter needs.
-    monkeypatch.setattr(dead_letters, "settings_of", lambda _, folder: replace(shipped, data_dir=folder))
+    monkeypatch.setattr(letter_desks, "settings_of", lambda _, folder: replace(shipped, data_dir=folder))
 
     def say(*arguments: str, given: str = "") -> Said:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
