@@ -33,7 +33,7 @@ from tocsin import logs
 from tocsin.clock import SystemClock
 from tocsin.foundation import laid
 from tocsin.records import DeliveryState
-from tocsin.store.notifier import outbox
+from tocsin.store.notifier_tables import outbox
 from tocsin.stream.kafka import KafkaStream
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ingest import schedule
 from ingest.fetch import Validators
 from ingest.identity import Change, Item, Known, Match, match
 from tocsin.records import Article, digest
-from tocsin.store.ingest import ArticleRow, FeedRow
+from tocsin.store.ingest_tables import ArticleRow, FeedRow
 from tocsin.stream.codec import encode
 from tocsin.stream.port import ARTICLES
 

@@ -13,7 +13,7 @@ from ingest.slots import slot_of
 if TYPE_CHECKING:
     from ingest.fetch import Fetched
     from ingest.settings import Feed
-    from tocsin.store.ingest import FeedRow
+    from tocsin.store.ingest_tables import FeedRow
 
 MOVED_AFTER = 3  # sightings of a permanent redirect whose target could be read
 MOVED_GIVEN_UP_AFTER = 3  # failures at the new address before the written one is tried again

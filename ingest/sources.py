@@ -15,7 +15,7 @@ from ingest.settings import Feed, FeedDefaults, FeedSettings, PollingSettings
 from ingest.slots import slot_of
 from tocsin.errors import FeedUnreachable, FeedUnreadable
 from tocsin.records import Source
-from tocsin.store.ingest import FeedSetting
+from tocsin.store.ingest_tables import FeedSetting
 from tocsin.store.overlay import FEED
 
 if TYPE_CHECKING:

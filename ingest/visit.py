@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ingest.settings import Feed, PollingSettings
     from ingest.share import Permit
     from tocsin.clock import Clock
-    from tocsin.store.ingest import FeedRow
+    from tocsin.store.ingest_tables import FeedRow
     from tocsin.store.port import Store
     from tocsin.store.tx import Tx
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ingest.settings import Feed
     from tocsin.records import Alert, Article, Delivery, Detection
     from tocsin.store.incidents import AlertRow, Judged
-    from tocsin.store.ingest import ArticleRow, FeedRow
+    from tocsin.store.ingest_tables import ArticleRow, FeedRow
     from tocsin.store.notifier import NotedVerdict
     from tocsin.store.port import Archive, Store
     from tocsin.store.tx import Tx

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from tocsin.store.archive import Kept
-    from tocsin.store.ingest import FeedRow
+    from tocsin.store.ingest_tables import FeedRow
     from tocsin.store.overlay import Change
     from tocsin.store.tx import Tx
     from web.ports import House

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tocsin.records import Alert, DeadLetter
     from tocsin.store.dead_letters import Heap
-    from tocsin.store.ingest import FeedRow
+    from tocsin.store.ingest_tables import FeedRow
     from tocsin.store.tx import Tx
     from web.csrf import CsrfTokens
     from web.limits import RateLimit

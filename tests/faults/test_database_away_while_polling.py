@@ -24,7 +24,7 @@ from tocsin.testing import a_cluster_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from tocsin.store.ingest import FeedRow
+    from tocsin.store.ingest_tables import FeedRow
     from tocsin.workers import Pool
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(90)]

@@ -14,7 +14,7 @@ from tocsin.app import READERS
 from tocsin.dead_letters import A_CALL, GROUPS, Desk
 from tocsin.records import DeadLetter, Delivery, DeliveryState, MessageKind
 from tocsin.store.dead_letters import Which
-from tocsin.store.ingest import FeedSetting
+from tocsin.store.ingest_tables import FeedSetting
 from tocsin.store.port import Store
 from tocsin.testing import HOUR, MINUTE, NOON, FakeClock, a_cluster_store, a_store
 

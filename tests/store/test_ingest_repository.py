@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from tocsin.errors import Fenced
-from tocsin.store.ingest import ArticleRow, FeedSetting
+from tocsin.store.ingest_tables import ArticleRow, FeedSetting
 from tocsin.testing import DAY, HOUR, MINUTE, NOON, a_cluster_store
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 from tocsin.clock import SystemClock
 from tocsin.errors import StoreDamaged, StoreFull, StoreUnavailable
 from tocsin.store.commit_counter import CommitCounter
-from tocsin.store.ingest import FeedSetting
+from tocsin.store.ingest_tables import FeedSetting
 from tocsin.store.sqlite import SqliteStore
 from tocsin.store.writer import WAITING_UNITS
 from tocsin.testing import NOON, a_store

@@ -13,7 +13,7 @@ from tocsin.errors import Problem, StoreFull
 from tocsin.records import Alert, DeadLetter, IncidentState
 from tocsin.store.archive import Kept
 from tocsin.store.incidents import AlertRow, IncidentRow
-from tocsin.store.ingest import FeedSetting
+from tocsin.store.ingest_tables import FeedSetting
 from tocsin.store.tx import Tx
 from tocsin.stream.codec import encode
 from tocsin.stream.port import ARTICLES

@@ -18,9 +18,10 @@ from sqlalchemy import LargeBinary, NullPool, Table, create_engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from tocsin.errors import RecordUnreadable
-from tocsin.store import dead_letters, everything, ingest, replays, topics
+from tocsin.store import dead_letters, everything, replays, topics
 from tocsin.store.archive import BUSY_S, files_of, is_damage
 from tocsin.store.commit_counter import CommitCounter, counters
+from tocsin.store.ingest_tables import feeds
 from tocsin.store.schema import Sealed, unseal
 
 if TYPE_CHECKING:
@@ -175,12 +176,12 @@ def _is_whole(value: bytes, checksum: int | None) -> bool:
 def mend_rows(conn: Connection, found: Iterable[Finding]) -> None:
     """Put right what of *found* can be: a feed's window is forgotten, a cursor goes back to the first record kept."""
     parts = {finding.part for finding in found if finding.repairable}
-    if ingest.feeds.name in parts:
-        window = ingest.feeds.c.window
-        rows: Sequence[Any] = conn.execute(select(ingest.feeds.c.id, type_coerce(window, LargeBinary))).all()
+    if feeds.name in parts:
+        window = feeds.c.window
+        rows: Sequence[Any] = conn.execute(select(feeds.c.id, type_coerce(window, LargeBinary))).all()
         for name, value in rows:
             if value is not None and not _is_whole(bytes(value), None):
-                conn.execute(update(ingest.feeds).where(ingest.feeds.c.id == name).values(window=None, body_hash=None))
+                conn.execute(update(feeds).where(feeds.c.id == name).values(window=None, body_hash=None))
     if topics.cursors.name in parts:
         last = _last(conn)
         astray = (topics.cursors.c.position < 0) | (topics.cursors.c.position > last + 1)

@@ -27,7 +27,7 @@ from tocsin.testing import NOON, a_store
 from tocsin.workers import Done, Job, Pool
 
 if TYPE_CHECKING:
-    from tocsin.store.ingest import FeedRow
+    from tocsin.store.ingest_tables import FeedRow
     from tocsin.store.sqlite import SqliteStore
 
 MakeFeed = Callable[..., Feed]

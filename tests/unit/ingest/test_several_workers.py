@@ -30,7 +30,7 @@ from tocsin.workers import Done, Job, Pool
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
 
-    from tocsin.store.ingest import FeedRow
+    from tocsin.store.ingest_tables import FeedRow
     from tocsin.store.port import Store
     from tocsin.store.sqlite import SqliteStore
     from tocsin.store.tx import Tx

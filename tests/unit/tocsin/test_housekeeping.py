@@ -19,7 +19,8 @@ from tocsin.stages.housekeeping import EVERY_S, STREAM_KEPT, ids_known, keep_hou
 from tocsin.store.archive import FileArchive, Kept
 from tocsin.store.dead_letters import surplus
 from tocsin.store.incidents import Judged
-from tocsin.store.ingest import ArticleRow, FeedSetting, IngestRepository
+from tocsin.store.ingest import IngestRepository
+from tocsin.store.ingest_tables import ArticleRow, FeedSetting
 from tocsin.store.sqlite import SqliteStore
 from tocsin.stream.port import ARTICLES, DEAD_LETTERS
 from tocsin.testing import DAY, NOON, FakeClock, a_store
