@@ -68,6 +68,7 @@ READERS: Final[Mapping[str, Sequence[str]]] = {
 # How many waiting records a group takes at once; nobody waits for the archive, and a commit there is dear.
 BATCH: Final = 100
 BATCHES: Final = {detecting.GROUP: 200, archiving.GROUP: 500}
+AHEAD: Final = {detecting.GROUP: 2}  # batches in the making, so that no child waits while the next is fetched
 SILENT_AFTER: Final = timedelta(minutes=3)  # a consumer that makes no turn for so long is stuck, not idle
 RESTART: Final = Backoff(first=timedelta(seconds=0.5), cap=timedelta(minutes=1))
 
@@ -328,6 +329,7 @@ class Service:
             topic=topic,
             work=work,
             batch=BATCHES.get(group, BATCH),
+            ahead=AHEAD.get(group, 1),
             beat=partial(self._health.beat, name),
             shared=shared,
             once=self._foundation.repeats and not is_safe,
