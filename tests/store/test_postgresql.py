@@ -436,3 +436,16 @@ def test_who_runs_alone_needs_no_driver() -> None:
     asked = "import sys, tocsin.app, tocsin.cli.run; sys.exit('psycopg' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", asked], check=False, timeout=25).returncode == 0
+
+
+async def test_the_outbox_keeps_a_record_that_stands_where_one_has_landed(cluster: str) -> None:
+    async with a_cluster_store(cluster) as store:
+        await store.write(lambda tx: tx.emit(TOPIC, key="a", record_id="new", value=b"new"))
+        (waiting,) = await store.read(lambda tx: tx.outbox.lowest(most=10, most_bytes=10_000))
+
+        await store.write(lambda tx: tx.outbox.remove_landed({waiting.position: "old"}))
+        kept = await store.read(lambda tx: [one.id for one in tx.outbox.lowest(most=10, most_bytes=10_000)])
+        await store.write(lambda tx: tx.outbox.remove_landed({waiting.position: "new"}))
+
+        assert kept == ["new"]
+        assert await store.read(lambda tx: tx.outbox.lowest(most=10, most_bytes=10_000)) == []

@@ -10,11 +10,11 @@ from sqlalchemy import ARRAY, BigInteger, bindparam, delete, exists, func, selec
 
 from tocsin.store.relayed import RELAY
 from tocsin.store.replays import replays
-from tocsin.store.schema import insert_ignore, seal
+from tocsin.store.schema import Text, insert_ignore, seal
 from tocsin.store.topics import intact, records, seen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from sqlalchemy import Connection
 
@@ -26,8 +26,10 @@ _SIZES: Final = (
 )
 _CHOSEN: Final = select(records).where(_AMONG).order_by(records.c.position)
 _REMOVE: Final = delete(records).where(_AMONG)
+# By their ids as well: a standby that took over without our last commits gives their positions to others.
+_THESE: Final = records.c.record_id == func.any(bindparam("ids", type_=ARRAY(Text)))
 # One round trip: this is done for every record there is, and hardly any was replayed.
-_LANDED: Final = _REMOVE.returning(records.c.topic, records.c.record_id).cte("landed")
+_LANDED: Final = _REMOVE.where(_THESE).returning(records.c.topic, records.c.record_id).cte("landed")
 _REMOVE_LANDED: Final = (
     delete(replays)
     .where(
@@ -92,9 +94,9 @@ class OutboxRepository:
         row = {"topic": topic, "key": key, "record_id": record_id, "value": seal(value), "at": at}
         return insert_ignore(self._conn, records, row)
 
-    def remove_landed(self, positions: Collection[int]) -> None:
-        """Forget records that are with the broker, and that they were replayed."""
-        self._conn.execute(_REMOVE_LANDED, {"positions": list(positions)})
+    def remove_landed(self, ids: Mapping[int, str]) -> None:
+        """Forget records, given as their *ids* by position, that are with the broker, and that they were replayed."""
+        self._conn.execute(_REMOVE_LANDED, {"positions": list(ids), "ids": list(ids.values())})
 
     def remove(self, positions: Collection[int]) -> int:
         """Forget records, wherever they are by now; return how many still waited."""

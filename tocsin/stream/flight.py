@@ -43,7 +43,7 @@ CORRUPT_SENDS: Final = 3  # of one record by itself: then it is not the network 
 class Outcome:
     """What became of rows that were sent, by position, until the outbox is told."""
 
-    landed: dict[int, str] = field(default_factory=dict)  # position -> topic
+    landed: dict[int, tuple[str, str]] = field(default_factory=dict)  # position -> topic, record id
     refused: dict[int, tuple[OutboxRecord, str]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -143,7 +143,7 @@ class Sender:
                 self._judge(error, chosen, outcome)
                 return
             lane.answers += 1
-            outcome.landed.update((row.position, lane.topic) for row in chosen)
+            outcome.landed.update((row.position, (lane.topic, row.id)) for row in chosen)
             self._stream.brokers.back()
 
     def _judge(self, error: BaseException, chosen: list[OutboxRecord], outcome: Outcome) -> None:

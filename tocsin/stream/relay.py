@@ -23,7 +23,7 @@ from tocsin.stream.inside import let_go
 from tocsin.stream.port import StreamRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from tocsin.clock import Clock
@@ -149,7 +149,7 @@ class Relay:
         self._sender.forget(outcome.positions())
         for row, reason in outcome.refused.values():
             log.error("record set aside", stage=RELAY, topic=row.topic, record=row.id, reason=reason)
-        for topic, count in Counter(outcome.landed.values()).items():
+        for topic, count in Counter(topic for topic, _ in outcome.landed.values()).items():
             metrics.RELAY_PUBLISHED.labels(topic=topic).inc(count)
 
 
@@ -157,8 +157,8 @@ async def _lowest(store: Store, *, but: frozenset[int]) -> list[OutboxRecord]:
     return await store.read(lambda tx: tx.outbox.lowest(most=AT_ONCE, most_bytes=AT_ONCE_BYTES, but=but))
 
 
-def _removed(tx: Tx, *, landed: Collection[int], letters: Mapping[int, DeadLetter]) -> None:
-    tx.outbox.remove_landed(landed)
+def _removed(tx: Tx, *, landed: Mapping[int, tuple[str, str]], letters: Mapping[int, DeadLetter]) -> None:
+    tx.outbox.remove_landed({position: record_id for position, (_, record_id) in landed.items()})
     for position, letter in letters.items():
         if tx.outbox.remove((position,)):  # else another relay has brought it there meanwhile, or set it aside
             put_aside(tx, _counted(tx, letter))
