@@ -6,9 +6,11 @@ Who waits also looks by himself from time to time, so a wake may come late or tw
 from __future__ import annotations
 
 import os
+import re
 import select
 import threading
 import time
+from collections import deque
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -18,49 +20,39 @@ import structlog
 from psycopg import sql
 
 from tocsin.errors import StoreDamaged
-from tocsin.store.postgresql_session import Session, storable, words
+from tocsin.records import digest
+from tocsin.store.postgresql_session import Session, words
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterable
 
     from tocsin.store.wakes import Wakes
 
 log = structlog.get_logger()
 
-CHANNEL: Final = "tocsin"
+PREFIX: Final = "tocsin:"
+PLAIN: Final = re.compile(r"[!-~]{1,56}")  # with the prefix as long as PostgreSQL lets a name be
 HEARTBEAT_S: Final = 10.0  # a connection that died in silence is noticed by then
 RECONNECT_S: Final = 1.0
 CLOSE_DEADLINE_S: Final = 2.0
-PAYLOAD_LIMIT_BYTES: Final = 7_999
 
 
-def notifications(names: Collection[str]) -> list[str]:
-    """Return the statements that tell everybody who listens of *names*; one that is too long is not told."""
-    sayable = {storable(name).decode() for name in names}
-    return [f"NOTIFY {CHANNEL}, {sql.Literal(payload).as_string()}" for payload in _payloads(sorted(sayable))]
+def notifications(names: Iterable[str]) -> list[str]:
+    """Return the statements that tell whoever listens to one of *names*."""
+    return [f"NOTIFY {sql.Identifier(channel_of(name)).as_string()}" for name in sorted(names)]
 
 
-def _payloads(names: Collection[str]) -> Iterator[str]:
-    payload: list[str] = []
-    size = 0
-    for name in names:
-        length = len(name.encode()) + 1
-        if length > PAYLOAD_LIMIT_BYTES:
-            continue
-        if size + length > PAYLOAD_LIMIT_BYTES:
-            yield "\n".join(payload)
-            payload, size = [], 0
-        payload.append(name)
-        size += length
-    if payload:
-        yield "\n".join(payload)
+def channel_of(name: str) -> str:
+    """Return the channel on which *name* is woken: nobody is disturbed by what he does not wait for."""
+    return PREFIX + (name if PLAIN.fullmatch(name) else f" {digest(name)}")
 
 
 class Listener:
     """A thread with a connection of its own that wakes this process's waiters for what others commit.
 
-    *is_own* says of a backend that it is this process's writer, which wakes its waiters without this detour.
+    It listens to a name from when somebody first takes a mark of it, and wakes that once when it does. *is_own* says
+    of a backend that it is this process's writer, which wakes its waiters without this detour.
     """
 
     def __init__(self, connect: Callable[[], Session], *, wakes: Wakes, is_own: Callable[[int], bool]) -> None:
@@ -69,6 +61,9 @@ class Listener:
         self._is_own = is_own
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = threading.Event()
+        self._heeded: deque[str] = deque()
+        self._names: dict[str, str] = {}  # by channel
+        wakes.tell_of_names(self.heed)
         self._bell = self._rope = -1
         self._thread = threading.Thread(target=self._run, name="store-listener", daemon=True)
 
@@ -77,6 +72,12 @@ class Listener:
         self._loop = loop
         self._bell, self._rope = os.pipe()
         self._thread.start()
+
+    def heed(self, name: str) -> None:
+        """Listen to *name* as well, soon."""
+        self._heeded.append(name)
+        if self._rope >= 0:
+            os.write(self._rope, b".")
 
     def close(self) -> None:
         """End the thread; blocks for a moment."""
@@ -88,6 +89,7 @@ class Listener:
         if not self._thread.is_alive():
             os.close(self._bell)
             os.close(self._rope)
+            self._rope = -1
 
     def _run(self) -> None:
         quiet = False
@@ -103,20 +105,32 @@ class Listener:
                 self._closing.wait(RECONNECT_S)
 
     def _listen(self, session: Session) -> None:
-        session.execute(f"LISTEN {CHANNEL}")
+        self._hear(session, self._names)
         self._deliver(self._wakes.wake_everybody)
         heard = time.monotonic()
         ears = select.poll()
         for file in (session.fileno(), self._bell):
             ears.register(file, select.POLLIN)
         while not self._closing.is_set():
+            while self._heeded:
+                name = self._heeded.popleft()
+                self._names[channel_of(name)] = name
+                self._hear(session, [channel_of(name)])
+                self._deliver(partial(self._wakes.wake, [name]))
             for told in session.notifies(timeout=0):
-                if not self._is_own(told.pid):
-                    self._deliver(partial(self._wakes.wake, told.payload.split("\n")))
-            ears.poll(HEARTBEAT_S * 1000)
+                if told.channel in self._names and not self._is_own(told.pid):
+                    self._deliver(partial(self._wakes.wake, [self._names[told.channel]]))
+            for file, _ in ears.poll(HEARTBEAT_S * 1000):
+                if file == self._bell:
+                    os.read(self._bell, 4096)
             if time.monotonic() - heard > HEARTBEAT_S:
                 session.execute("SELECT 1")
                 heard = time.monotonic()
+
+    @staticmethod
+    def _hear(session: Session, channels: Iterable[str]) -> None:
+        for channel in channels:
+            session.execute(f"LISTEN {sql.Identifier(channel).as_string()}", prepare=False)
 
     def _deliver(self, wake: Callable[[], None]) -> None:
         assert self._loop is not None

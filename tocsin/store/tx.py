@@ -154,6 +154,4 @@ class Tx:
         return NotifierRepository(self.conn)
 
     def _wake_readers(self, topic: str) -> None:
-        self.woken.add(topic)
-        if self._relayed:
-            self.woken.add(WAKE)
+        self.woken.add(WAKE if self._relayed else topic)

@@ -7,19 +7,28 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class Wakes:
     """Names and the waiters on each. A wake between `mark` and `wait` is not lost. Belongs to one event loop."""
 
     def __init__(self) -> None:
+        self._heed: Callable[[str], None] = lambda _: None
+        self._heeded: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._of_all = 0  # how often everybody was woken
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
+    def tell_of_names(self, heed: Callable[[str], None]) -> None:
+        """Call *heed* with each name of which a mark is taken for the first time."""
+        self._heed = heed
+
     def mark(self, name: str) -> int:
         """Return how often *name* was woken so far."""
+        if name not in self._heeded:
+            self._heeded.add(name)
+            self._heed(name)
         return self._counts[name] + self._of_all
 
     def wake(self, names: Iterable[str]) -> None:
