@@ -332,6 +332,7 @@ class Service:
             ahead=AHEAD.get(group, 1),
             beat=partial(self._health.beat, name),
             shared=shared,
+            patient=group == archiving.GROUP,
             once=self._foundation.repeats and not is_safe,
         )
 

@@ -58,6 +58,7 @@ async def consume(
     ahead: int = 1,
     beat: Callable[[], None] = _nobody_listens,
     shared: bool = False,
+    patient: bool = False,
     once: bool = False,
 ) -> None:
     """Work through *topic* for ever, in order; call *beat* at each turn, at least every `IDLE_S` when all is well.
@@ -67,10 +68,11 @@ async def consume(
     remembered here: after a crash the loop goes on from the cursor in the store. While one batch is written the next
     *ahead* are worked on, side by side, so *work* must not look at what the units write.
 
-    A group is *shared* when several workers read it. With *once* a record whose id the group has passed is ignored:
-    for streams that may bring one again, and units that must not see it twice.
+    A group is *shared* when several workers read it, and *patient* when nobody waits for what it does. With *once* a
+    record whose id the group has passed is ignored: for streams that may bring one again, and units that must not see
+    it twice.
     """
-    async with stream.reader(group, topic, shared=shared) as reader:
+    async with stream.reader(group, topic, shared=shared, patient=patient) as reader:
         consumer = _Consumer(reader, store=store, clock=clock, group=group, topic=topic, work=work, once=once)
         while True:
             try:

@@ -22,9 +22,11 @@ class EmbeddedStream:
         self._store = store
 
     @asynccontextmanager
-    async def reader(self, group: str, topic: str, *, shared: bool = False) -> AsyncIterator[EmbeddedReader]:
-        """Read *topic* for *group*; *shared* or not, there is one process and one reader."""
-        del shared
+    async def reader(
+        self, group: str, topic: str, *, shared: bool = False, patient: bool = False
+    ) -> AsyncIterator[EmbeddedReader]:
+        """Read *topic* for *group*; *shared* or not, there is one process and one reader, and nothing to wait for."""
+        del shared, patient
         reader = EmbeddedReader(self, self._store, group, topic)
         await reader.rewind()
         try:

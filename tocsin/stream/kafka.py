@@ -93,10 +93,13 @@ class KafkaStream:
             await self._lookers.close()
 
     @asynccontextmanager
-    async def reader(self, group: str, topic: str, *, shared: bool = False) -> AsyncIterator[KafkaReader]:
+    async def reader(
+        self, group: str, topic: str, *, shared: bool = False, patient: bool = False
+    ) -> AsyncIterator[KafkaReader]:
         """Join *group*: *shared* with others, each with some of the partitions, else as the only one, with all.
 
-        It connects with its first fetch; while no broker can be reached a fetch brings nothing.
+        A *patient* one lets the brokers gather records for half a second. It connects with its first fetch; while no
+        broker can be reached a fetch brings nothing.
         """
         reader = KafkaReader(
             self.settings,
@@ -107,6 +110,7 @@ class KafkaStream:
             group=group,
             topic=topic,
             shared=shared,
+            patient=patient,
         )
         try:
             yield reader

@@ -67,6 +67,7 @@ class KafkaReader:
         group: str,
         topic: str,
         shared: bool,
+        patient: bool,
     ) -> None:
         self._settings = settings
         self._brokers = brokers
@@ -76,6 +77,7 @@ class KafkaReader:
         self._group = group
         self._topic = topic
         self._shared = shared
+        self._patient = patient
         self._name = f"{settings.prefix}{topic}"
         self._consumer: Any = None
 
@@ -195,7 +197,9 @@ class KafkaReader:
                     await self._ready.wait()
             except TimeoutError:
                 return False
-        consumer = self._brokers.consumer(**arguments(self._settings, self._group, self._topic, shared=self._shared))
+        consumer = self._brokers.consumer(
+            **arguments(self._settings, self._group, self._topic, shared=self._shared, patient=self._patient)
+        )
         try:
             await self._brokers.start(consumer)
         except StreamUnavailable as error:

@@ -28,6 +28,7 @@ FETCH_BYTES: Final = 8 * 1024 * 1024
 # A request covers the partitions that are drained at that moment and waits for them alone, so a partition that is
 # drained meanwhile waits for its end: with several, it must be short.
 WAIT_ONE_MS: Final = 500
+GATHERED_BYTES: Final = 256 * 1024  # of a patient one: or what comes in that time
 WAIT_SEVERAL_MS: Final = 40
 
 
@@ -43,13 +44,15 @@ class Member(Protocol):
         ...
 
 
-def arguments(settings: KafkaSettings, group: str, topic: str, *, shared: bool) -> dict[str, Any]:
+def arguments(settings: KafkaSettings, group: str, topic: str, *, shared: bool, patient: bool) -> dict[str, Any]:
     """Return what a consumer of *topic* is made with, in *group* where it is shared with others."""
+    at_once = not patient and partitions(settings, topic) > 1
     common = {
         "group_id": None,
         "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
         "fetch_max_bytes": FETCH_BYTES,
-        "fetch_max_wait_ms": WAIT_SEVERAL_MS if partitions(settings, topic) > 1 else WAIT_ONE_MS,
+        "fetch_max_wait_ms": WAIT_SEVERAL_MS if at_once else WAIT_ONE_MS,
+        "fetch_min_bytes": GATHERED_BYTES if patient else 1,
     }
     if not shared:
         return common

@@ -82,8 +82,13 @@ class Reader(Protocol):
 class Stream(Protocol):
     """Reads topics in order."""
 
-    def reader(self, group: str, topic: str, *, shared: bool = False) -> AbstractAsyncContextManager[Reader]:
-        """Join *group*: *shared* with others, each with some of the partitions, else as the only one, with all."""
+    def reader(
+        self, group: str, topic: str, *, shared: bool = False, patient: bool = False
+    ) -> AbstractAsyncContextManager[Reader]:
+        """Join *group*: *shared* with others, each with some of the partitions, else as the only one, with all.
+
+        A *patient* one may be given records half a second late, so that many come at once.
+        """
         ...
 
     async def fetch(

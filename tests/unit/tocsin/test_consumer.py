@@ -45,8 +45,10 @@ class SharedStream:
         self._fresh.set()
 
     @asynccontextmanager
-    async def reader(self, group: str, topic: str, *, shared: bool = False) -> AsyncIterator[SharedStream]:
-        del group, topic, shared
+    async def reader(
+        self, group: str, topic: str, *, shared: bool = False, patient: bool = False
+    ) -> AsyncIterator[SharedStream]:
+        del group, topic, shared, patient
         await self.rewind()
         yield self
 
