@@ -26,12 +26,13 @@ from bench.echo import same
 from bench.news import articles as generated
 from detectors.engine import prepare, read
 from ingest.parse import Document, parse
+from tocsin.app import AHEAD
 from tocsin.demo.documents import written
 from tocsin.demo.playback import Playback
 from tocsin.demo.story import bundled
 from tocsin.settings import load_settings
 from tocsin.stages import PRELOAD
-from tocsin.stages.detecting import detecting_job
+from tocsin.stages.detecting import GROUP, detecting_job
 from tocsin.stream.codec import encode
 from tocsin.testing import a_store, an_article
 from tocsin.workers import Job, Pool
@@ -186,9 +187,14 @@ async def _read_by(size: int, articles: Sequence[Article]) -> float:
     values = [encode(article) for article in articles]
     async with Pool(size=size, memory_limit_bytes=2**30, preload=PRELOAD) as pool:
         await pool.map(replace(job, deadline_s=60.0), values * 2)  # each child has met every language
+        batches = (values[at : at + PIECE] for at in range(0, len(values), PIECE))
+
+        async def ask() -> None:
+            for batch in batches:
+                await pool.map(job, batch)
+
         started = time.perf_counter()
-        for at in range(0, len(values), PIECE):
-            await pool.map(job, values[at : at + PIECE])
+        await asyncio.gather(*(ask() for _ in range(AHEAD[GROUP])))  # as many at once as the service has
         return len(values) / (time.perf_counter() - started)
 
 
