@@ -107,6 +107,7 @@ class Share:
         store: Store,
         clock: Clock,
         holder: str,
+        turns: Store | None = None,
         lasting: timedelta = LASTING,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -116,6 +117,7 @@ class Share:
         self.changed: Callable[[], None] = lambda: None
         self.taken = 0  # how often slots were taken: whoever remembers hosts looks up what was asked of others
         self._store = store
+        self._turns = turns or store  # see `Lease`
         self._clock = clock
         self._lasting = lasting
         self._elapsed = elapsed
@@ -157,7 +159,7 @@ class Share:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch(), name="watch over slots")
                 while True:
-                    mark = self._store.mark(wake_of(KIND))
+                    mark = self._turns.mark(wake_of(KIND))
                     try:
                         await self._look()
                         self._in_trouble = False
@@ -179,7 +181,7 @@ class Share:
         asked = self._elapsed()
         held = {slot: entry.term.epoch for slot, entry in self._held.items() if not entry.term.is_over}
         taboo = frozenset(self._held)
-        turn = await self._store.write(partial(self._turn, held=held, free=free, taboo=taboo, member=self._member))
+        turn = await self._turns.write(partial(self._turn, held=held, free=free, taboo=taboo, member=self._member))
         until = asked + self._usable_s
         if self._elapsed() >= until:
             return  # the answer came so late that it says nothing about now
@@ -271,9 +273,9 @@ class Share:
     async def _pause(self, mark: int) -> None:
         """Wait for a wake, for the next turn, or for a slot that is to be given up to come to rest."""
         end = self._elapsed() + self._turn_s
-        while (left := end - self._elapsed()) > 0 and self._store.mark(wake_of(KIND)) == mark and not self._at_rest():
+        while (left := end - self._elapsed()) > 0 and self._turns.mark(wake_of(KIND)) == mark and not self._at_rest():
             is_leaving = any(entry.is_leaving for entry in self._held.values())
-            await rest(self._store, self._clock, wake_of(KIND), mark, min(left, LOOK_S) if is_leaving else left)
+            await rest(self._turns, self._clock, wake_of(KIND), mark, min(left, LOOK_S) if is_leaving else left)
 
     async def _watch(self) -> None:
         """End all visits when the leases could not be renewed in time: another worker may begin soon."""
@@ -301,7 +303,7 @@ class Share:
                 while self._elapsed() < end and self._restless() & self._held.keys():
                     await self._clock.sleep(LOOK_S / 2)
                 kept = {SLOT_NAMES[slot] for slot in self._held.keys() - self._at_rest()}
-                given = await self._store.write(partial(self._given_back, kept=kept))
+                given = await self._turns.write(partial(self._given_back, kept=kept))
             log.info("slots given back", slots=given, left_to_run_out=len(kept))
         except (TimeoutError, StoreUnavailable) as error:
             reason = str(error) or f"not over within {DRAIN_S:g} s"

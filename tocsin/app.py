@@ -261,7 +261,11 @@ class Service:
     def _share(self) -> Share | None:
         """Return what says which feeds are this worker's; None where it is the only one."""
         holder = self._foundation.holder
-        return None if holder is None else Share(store=self._store, clock=self._clock, holder=holder)
+        return (
+            None
+            if holder is None
+            else Share(store=self._store, turns=self._foundation.turns, clock=self._clock, holder=holder)
+        )
 
     def _feeds(self) -> Sequence[Feed]:
         return self.settings.sources.all()

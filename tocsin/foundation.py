@@ -83,9 +83,9 @@ class Undisputed:
 class Foundation:
     """State, stream and archive. `background` are further stages, by name, that this mode needs in each process.
 
-    A stream that `repeats` may bring a record again. `holder` is this process among those that share the work; None
-    where there are no others. `trouble` says why work should not be sent here now, `quota_used` what share of its room
-    the store has taken.
+    A stream that `repeats` may bring a record again. `turns` is the store by which leases are taken, `holder` this
+    process among those that share the work; None where there are no others. `trouble` says why work should not be sent
+    here now, `quota_used` what share of its room the store has taken.
     """
 
     store: Store
@@ -94,6 +94,7 @@ class Foundation:
     alone: Callable[[str], Alone]
     background: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     repeats: bool = False
+    turns: Store | None = None
     holder: str | None = None
     trouble: Callable[[], Sequence[str]] = _nothing
     quota_used: Callable[[], float] = _none
@@ -161,11 +162,13 @@ async def _cluster(settings: Settings, *, clock: Clock, work: Collection[str]) -
     assert postgresql is not None
     dsn, holder = postgresql.dsn.get_secret_value(), new_holder()
     store = PostgresqlStore(dsn, clock=clock, readers=postgresql.readers, timeouts=postgresql.timeouts, name=holder)
+    turns = PostgresqlStore(dsn, clock=clock, readers=1, timeouts=postgresql.timeouts, name=holder)
     await _open(store, clock=clock)
+    await _open(turns, clock=clock)
     stream = KafkaStream(kafka, store=store, clock=clock)
     archive = PostgresqlArchive(dsn, size=settings.tocsin.keep.size, timeouts=postgresql.timeouts, name=holder)
     names = ("relay", "housekeeping", *(name for name in ("incidents", "notifier", "archive") if name in work))
-    leases = {name: Lease(name, store=store, clock=clock, holder=holder) for name in names}
+    leases = {name: Lease(name, store=store, turns=turns, clock=clock, holder=holder) for name in names}
     try:
         yield Foundation(
             store=store,
@@ -178,12 +181,14 @@ async def _cluster(settings: Settings, *, clock: Clock, work: Collection[str]) -
                 "relay": partial(leases["relay"].while_held, Relay(stream, clock=clock).run),
             },
             repeats=True,
+            turns=turns,
             holder=holder,
             trouble=lambda: [*store.trouble(), *((trouble,) if (trouble := stream.trouble) else ())],
         )
     finally:
         await stream.close()
         archive.close()
+        await turns.close()
         await store.close()
 
 

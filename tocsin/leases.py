@@ -55,7 +55,8 @@ def _nobody_listens() -> None:
 class Lease:
     """One name that at most one process holds: `keep` is a stage of its own, `while_held` wraps each stage under it.
 
-    *elapsed* tells seconds that no setting of a clock can change.
+    Leases are taken and renewed by *turns*, a store with a connection of its own, lest a renewal wait behind what
+    somebody else has locked; the work is given *store*. *elapsed* tells seconds that no setting of a clock can change.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Lease:
         store: Store,
         clock: Clock,
         holder: str,
+        turns: Store | None = None,
         lasting: timedelta = LASTING,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self.holder = holder
         self._store = store
+        self._turns = turns or store
         self._clock = clock
         self._lasting = lasting
         self._usable_s = lasting.total_seconds() * (1 - SPARE_SHARE)
@@ -125,13 +128,13 @@ class Lease:
     async def _taken(self) -> Term:
         """Return a new term as soon as the lease can be had."""
         while True:
-            mark = self._store.mark(wake_of(self.name))
+            mark = self._turns.mark(wake_of(self.name))
             pause_s = self._renew_s
             try:
-                row = await self._store.read(self._row)
+                row = await self._turns.read(self._row)
                 if row is None or row.holder == self.holder or row.is_free(lasting=self._lasting):
                     asked = self._elapsed()
-                    taken = await self._store.write(self._acquired)
+                    taken = await self._turns.write(self._acquired)
                     if taken is not None:
                         self._tell_taken(taken)
                         return Term(taken.epoch, until=asked + self._usable_s, elapsed=self._elapsed)
@@ -142,7 +145,7 @@ class Lease:
                 self._in_trouble = False
             except StoreUnavailable as error:
                 self._tell_trouble("lease cannot be taken", error)
-            await rest(self._store, self._clock, wake_of(self.name), mark, max(0.01, pause_s))
+            await rest(self._turns, self._clock, wake_of(self.name), mark, max(0.01, pause_s))
 
     def _row(self, tx: Tx) -> LeaseRow | None:
         return next(iter(tx.leases.find(self.name)), None)
@@ -166,7 +169,7 @@ class Lease:
             await self._clock.sleep(self._renew_s)
             asked = self._elapsed()
             try:
-                renewed = await self._store.write(self._renewed(term))
+                renewed = await self._turns.write(self._renewed(term))
             except StoreUnavailable as error:
                 self._tell_trouble("lease not renewed", error)
                 continue
@@ -215,8 +218,8 @@ class Lease:
                 # Who ends us ends what runs under us, too; only what is left then is ours to end.
                 while not await term.ended(within_s=min(GRACE_S, self._renew_s)):
                     term.end()
-                    await self._store.write(self._renewed(term))
-                await self._store.write(lambda tx: tx.leases.release({self.name: term.epoch}, holder=self.holder))
+                    await self._turns.write(self._renewed(term))
+                await self._turns.write(lambda tx: tx.leases.release({self.name: term.epoch}, holder=self.holder))
         except (TimeoutError, StoreUnavailable) as error:
             reason = str(error) or f"not over within {DRAIN_S:g} s"
             log.warning("lease left to run out", lease=self.name, epoch=term.epoch, reason=reason)

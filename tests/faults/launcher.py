@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +32,18 @@ POINTS: Final = (
     "after send",
 )
 # Of a process in a cluster: PostgreSQL counts its commits itself, and its archive is part of them.
-CLUSTER_POINTS: Final = ("inside a transaction", "before commit", "after commit", "before send", "after send")
+CLUSTER_POINTS: Final = (
+    "inside a transaction",
+    "inside a statement",
+    "before commit",
+    "after commit",
+    "before send",
+    "after send",
+)
+# `Parse` of a statement, whole, and the first bytes of a `Bind` (PostgreSQL's frontend/backend protocol 3, 55.7).
+HALF_A_STATEMENT: Final = struct.pack("!ci10sh", b"P", 16, b"\0SELECT 1\0", 0) + struct.pack(
+    "!cic", b"B", 100_000, b"\0"
+)
 
 
 class _Death:
@@ -41,11 +54,13 @@ class _Death:
         self._left = at
         self._signal = number
 
-    def passing(self, point: str) -> None:
+    def passing(self, point: str, *, first: Callable[[], object] = bool) -> None:
         if point == self._point:
             self._left -= 1
             if self._left == 0:
+                first()
                 os.kill(os.getpid(), self._signal)
+                time.sleep(0.5)  # another thread may take the signal, and this one go on for a moment
 
 
 def _die(death: _Death) -> None:
@@ -98,6 +113,7 @@ def _die_in_a_cluster(death: _Death) -> None:
             death.passing("after commit")
         elif query.startswith("BEGIN") and "READ ONLY" not in query:
             death.passing("inside a transaction")
+            death.passing("inside a statement", first=partial(os.write, session.pgconn.socket, HALF_A_STATEMENT))
         return answer
 
     Session.execute = execute  # type: ignore[method-assign, assignment]  # we stand between

@@ -24,7 +24,9 @@ from tests.servers.postgresql import PostgresqlServer, postgresql_server
 from tests.servers.postgresql_programs import programs
 from tests.servers.processes import discard, run, scratch
 from tests.store.proxy import CommitFate, Proxy
+from tocsin.clock import SystemClock
 from tocsin.errors import StoreFull, StoreUnavailable
+from tocsin.leases import Lease
 from tocsin.store import postgresql_commits, postgresql_line
 from tocsin.store.overlay import Change
 from tocsin.store.postgresql_session import PATIENCE_S
@@ -44,7 +46,7 @@ TOPIC = "articles.v1"
 QUICK = Timeouts(
     connect=timedelta(seconds=2),
     statement=timedelta(seconds=1),
-    lock=timedelta(seconds=1),
+    lock=timedelta(milliseconds=500),
     idle_in_transaction=timedelta(seconds=2),
 )
 
@@ -242,11 +244,16 @@ async def test_a_backend_that_is_stopped_is_left_behind(cluster: str) -> None:
         assert await store.read(counted) == 2
 
 
-async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_moment_only(cluster: str) -> None:
+@pytest.mark.parametrize("saying", ["nothing", "half a statement"])
+async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_moment_only(
+    cluster: str, saying: str
+) -> None:
     zombie = textwrap.dedent(f"""
         import asyncio, os, signal, time
         from datetime import timedelta
+        from tests.faults.launcher import HALF_A_STATEMENT
         from tests.store.test_postgresql_faults import QUICK, count_up
+        from tocsin.store.postgresql_session import session_of
         from tocsin.testing import a_cluster_store
 
         stops = [True]
@@ -255,6 +262,8 @@ async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_mome
             count = count_up(tx)
             if stops:
                 stops.pop()
+                if {saying!r} != "nothing":
+                    os.write(session_of(tx.conn).pgconn.socket, HALF_A_STATEMENT)
                 os.kill(os.getpid(), signal.SIGSTOP)
                 time.sleep(0.5)  # another thread may take the signal, and this one go on for a moment
             return count
@@ -265,7 +274,7 @@ async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_mome
 
         asyncio.run(main())
     """)
-    async with a_cluster_store(cluster) as store:
+    async with a_cluster_store(cluster, timeouts=QUICK) as store:
         await store.write(count_up)
         process = subprocess.Popen([sys.executable, "-c", zombie], stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 — is over at once
         try:
@@ -280,6 +289,30 @@ async def test_a_process_stopped_inside_a_transaction_holds_its_locks_for_a_mome
             told, _ = await asyncio.to_thread(process.communicate, timeout=30)
         assert told.split()[-1] == "3"
         assert await store.read(counted) == 3
+
+
+async def test_leases_are_renewed_while_a_write_waits_for_a_lock(cluster: str) -> None:
+    clock = SystemClock()
+    lasting = timedelta(seconds=2)
+    async with a_cluster_store(cluster) as store, a_cluster_store(cluster) as turns:
+        await store.write(count_up)
+        lease = Lease("relay", store=store, turns=turns, clock=clock, holder="a", lasting=lasting)
+        keeper = asyncio.create_task(lease.keep(), name="keeper")
+        while lease.epoch is None:
+            await asyncio.sleep(0.01)
+        epoch = lease.epoch
+        with psycopg.connect(cluster) as other:
+            other.execute("SELECT FROM overlay FOR UPDATE")
+            waiting = asyncio.create_task(store.write(count_up), name="waiting")
+
+            await asyncio.sleep(2 * lasting.total_seconds())
+
+            assert not waiting.done()
+            assert lease.epoch == epoch
+            other.rollback()
+        assert await waiting == 2
+        keeper.cancel()
+        await asyncio.wait({keeper})
 
 
 async def until_stopped(pid: int) -> None:

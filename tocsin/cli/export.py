@@ -43,7 +43,7 @@ async def _kept(folder: Path, config: Path | None) -> list[dict[str, Any]]:
     settings = settings_of(config, folder)
     if not is_there(settings):
         return []
-    async with opened(settings, name="tocsin export") as store:
+    async with opened(settings, name="export") as store:
         kept = await store.read(lambda tx: tx.overlay.all())
     return [
         {"kind": one.kind, "id": one.id, "value": json.loads(one.value), "actor": one.actor, "at": one.at.isoformat()}

@@ -59,7 +59,7 @@ async def desk_of(config: Path | None, folder: Path) -> AsyncIterator[Desk]:
     from tocsin.dead_letters import Desk as StoreDesk
 
     settings = settings_of(config, folder)
-    async with opened(settings, name="tocsin dead-letters") as store:
+    async with opened(settings, name="dead-letters") as store:
         desk = StoreDesk(store=store, clock=SystemClock(), receivers=lambda: settings.notifier.receivers)
         yield _OwnDesk(store, desk)
 

@@ -44,7 +44,7 @@ async def _in_file(settings: Settings) -> AsyncIterator[Look]:
     from tocsin.cli.state import opened
     from tocsin.stream.embedded import EmbeddedStream
 
-    async with opened(settings, name="tocsin tail") as store:
+    async with opened(settings, name="tail") as store:
         yield EmbeddedStream(store)
 
 

@@ -63,7 +63,7 @@ async def _look(question: str, settings: Settings) -> Mapping[str, Any]:
     async def explain(article: Article) -> Sequence[str]:
         return explain_record(prepare(settings.detectors), encode(article))
 
-    async with opened(settings, name="tocsin why") as store:
+    async with opened(settings, name="why") as store:
         with opened_archive(settings) as archive:
             return await ask(question, store=store, archive=archive, explain=explain, feeds=settings.sources.all())
 

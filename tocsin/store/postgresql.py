@@ -49,7 +49,7 @@ class PostgresqlStore:
         clock: Clock | None = None,
         readers: int = READERS,
         timeouts: Timeouts | None = None,
-        name: str = "tocsin",
+        name: str = "",
     ) -> None:
         timeouts = timeouts or Timeouts()
         self.at = where(dsn)
@@ -67,6 +67,7 @@ class PostgresqlStore:
             clock=self._clock,
             troubles=self._troubles,
             closing=self._closing,
+            silent=timeouts.idle_in_transaction,
             answer=self._answer,
         )
         self._writer = Writer(self._commits.work, wakes=self._wakes)

@@ -16,6 +16,7 @@ from tocsin.errors import StoreUnavailable
 from tocsin.store import postgresql_line
 from tocsin.store.postgresql_session import (
     ERRORS,
+    PROGRAM,
     Session,
     is_conflict,
     is_loss,
@@ -52,6 +53,7 @@ OUTBOX_LIMIT: Final = 1_000_000  # records, of some kilobytes each
 LOOK_EVERY_S: Final = 5.0
 WRITERS_KEPT: Final = timedelta(days=365)
 TAKEN_KEY: Final = "23505"
+LOCK_TIMEOUT: Final = "55P03"
 READ_ONLY: Final = "25006"  # a server that was the primary and is none any more
 
 _BEGIN: Final = (
@@ -65,6 +67,17 @@ _COUNTED: Final = (
     " DO UPDATE SET value = store_counters.value RETURNING value"
 )
 _LEAVE: Final = "DELETE FROM store_counters WHERE name = %(writer)s OR name >= 'writer/' AND name < %(oldest)s"
+# `idle_in_transaction` ends a process that is stopped between two statements. One that is stopped in the middle of
+# sending a statement is not idle to the server, and no timeout of PostgreSQL before 17 ends its wait for the rest.
+_END_STOPPED: Final = """
+WITH stopped AS MATERIALIZED (
+    SELECT pid, application_name FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+      AND starts_with(application_name, %(program)s) AND state = 'active' AND wait_event = 'ClientRead'
+      AND greatest(xact_start, state_change) < clock_timestamp() - %(silent)s
+)
+SELECT application_name FROM stopped WHERE pg_terminate_backend(pid)
+"""
 # How many records wait, where that is more than the limit. An estimate costs nothing, but a server that crashed begins
 # to estimate from nothing; the span of the positions is never less than the truth.
 _WAITING: Final = """
@@ -124,6 +137,8 @@ class _Tries:
 class Commits:
     """What the writer's thread does with the units it is given. *answer* tells their callers, and whom to wake.
 
+    A process of ours that has been *silent* for so long inside a transaction does not keep its locks.
+
     Each group has a number, which is written into a row of this process's own together with what the group does: so a
     commit whose answer was lost can be looked up, after a crash or fail-over of the server as well.
     """
@@ -136,9 +151,11 @@ class Commits:
         clock: Clock,
         troubles: Troubles,
         closing: threading.Event,
+        silent: timedelta,
         answer: Callable[[Sequence[Order], set[str]], None],
     ) -> None:
         self._line = line
+        self._silent = silent
         self._at = at
         self._clock = clock
         self._troubles = troubles
@@ -213,6 +230,8 @@ class Commits:
             raise error
         tries.conflicts += 1
         metrics.STORE_RETRIES.labels(reason="conflict").inc()
+        if sqlstate(error) == LOCK_TIMEOUT:
+            self._end_stopped(session)
 
     def _once(self, conn: Connection, batch: Sequence[Order], *, savepoints: bool, patient: bool) -> set[str]:
         """Run *batch* in one transaction; without *savepoints* only if none of them fails, or if it is the only one."""
@@ -295,6 +314,16 @@ class Commits:
                 with contextlib.suppress(*ERRORS):  # who waits looks by himself as well
                     session.execute("; ".join(notifications(doubt.woken)), prepare=False)
             return True
+
+    def _end_stopped(self, session: Session) -> None:
+        """Have the server undo what a stopped process holds locks for; should it wake, it finds its connection lost."""
+        try:
+            stopped = session.execute(_END_STOPPED, {"program": PROGRAM, "silent": self._silent}).fetchall()
+        except ERRORS:
+            self._line.drop()
+            return
+        for (holder,) in stopped:
+            log.warning("stopped transaction ended", store=self._at, holder=holder.removeprefix(PROGRAM).strip())
 
     def _undo(self, session: Session) -> None:
         try:

@@ -36,6 +36,9 @@ _UNACKNOWLEDGED_MS: Final = 10_000  # bytes that the other machine's kernel did 
 
 ERRORS: Final = (psycopg.Error, DBAPIError)
 
+PROGRAM: Final = "tocsin"  # by which sessions of ours are known among all of the database
+_VANISHED_AFTER_S: Final = 10  # without an answer of the other machine's kernel: what its sessions hold is let go
+
 _LOST: Final = ("08", "57P01", "57P02", "57P03", "57P05", "25P03")
 _CONFLICT: Final = ("40001", "40P01", "55P03")
 _PASSING: Final = ("08", "25006", "25P03", "28", "3D000", "53", "55000", "57", "58")
@@ -50,6 +53,9 @@ SELECT pg_backend_pid() AS pid,
        set_config('statement_timeout', %(statement)s, false),
        set_config('lock_timeout', %(lock)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle)s, false),
+       set_config('tcp_keepalives_idle', %(half)s, false),
+       set_config('tcp_keepalives_interval', '1', false),
+       set_config('tcp_keepalives_count', %(half)s, false),
        set_config('jit', 'off', false),
        CASE current_setting('synchronous_commit')
            WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
@@ -144,7 +150,7 @@ def connect(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None
         **_KEEPALIVES,
         "tcp_user_timeout": _UNACKNOWLEDGED_MS,
         "connect_timeout": max(2, round(timeouts.connect.total_seconds())),
-        "application_name": name,
+        "application_name": f"{PROGRAM} {name}".strip(),
         "target_session_attrs": "read-write",  # after a fail-over: the new primary, not the old one
         "client_encoding": "UTF8",
     }
@@ -161,6 +167,7 @@ def connect(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None
             "statement": str(round(timeouts.statement.total_seconds() * 1000)),
             "lock": str(round(timeouts.lock.total_seconds() * 1000)),
             "idle": str(round(timeouts.idle_in_transaction.total_seconds() * 1000)),
+            "half": str(_VANISHED_AFTER_S // 2),
         }
         session.identity = _known(session.execute(_SET_UP, limits).fetchone(), at=where(dsn))
         session.patience_s = timeouts.statement.total_seconds() + PATIENCE_S if patience_s is None else patience_s

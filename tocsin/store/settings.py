@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from tocsin.yamlfile import Duration, Secret, SecretsFromFiles
 
@@ -20,12 +20,21 @@ class Timeouts(BaseModel):
 
     connect: Annotated[Duration, Field(ge=timedelta(seconds=2), le=timedelta(minutes=1))] = timedelta(seconds=5)
     statement: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=10))] = timedelta(seconds=15)
-    lock: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=1))] = timedelta(seconds=5)
+    # Transactions of ours last milliseconds: who waits longer for a lock looks whether its holder is one that stopped.
+    lock: Annotated[Duration, Field(ge=timedelta(milliseconds=100), le=timedelta(minutes=1))] = timedelta(seconds=2)
     # A process that is stopped inside a transaction holds its locks for so long: less than a lease lasts (6 s), or
     # whoever takes the lease over would wait for them.
     idle_in_transaction: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(seconds=5))] = timedelta(
-        seconds=5
+        seconds=3
     )
+
+    @field_validator("lock")
+    @classmethod
+    def _is_over_before_the_statement(cls, lock: timedelta, info: ValidationInfo) -> timedelta:
+        statement = info.data.get("statement")
+        if statement is not None and lock >= statement:
+            raise ValueError(f"lock must be shorter than statement ({statement.total_seconds():g}s)")
+        return lock
 
 
 class PostgresqlSettings(SecretsFromFiles):
