@@ -85,6 +85,14 @@ class RuleSettings(_Settings):
         return self
 
 
+class RuleTestFile(_Settings):
+    """One file of `config/rules/tests/`: what one rule must find in texts, of one language where they name none."""
+
+    rule: Id
+    language: Language | None = None
+    tests: tuple[RuleTestSettings, ...]
+
+
 class RuleFile(_Settings):
     """One file of `config/rules/`."""
 

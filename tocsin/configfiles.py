@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RULES: Final = "rules"
 LEXICONS: Final = "lexicons"
+TESTS: Final = f"{RULES}/tests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,16 @@ def config_files(shipped: Path, own: Path | None) -> list[ConfigFile]:
     return [found[name] for name in sorted(found)]
 
 
-def _listed(directory: Path, *, own: bool) -> Iterator[ConfigFile]:
-    for folder in (directory, directory / RULES, directory / LEXICONS):
+def test_files(shipped: Path, own: Path | None) -> list[ConfigFile]:
+    """Return the files of tests, by name: a file of *own* replaces the shipped one of the same name."""
+    found = {file.name: file for file in _listed(shipped, TESTS, own=False)}
+    if own is not None and own.resolve() != shipped.resolve():
+        found |= {file.name: file for file in _listed(own, TESTS, own=True)}
+    return [found[name] for name in sorted(found)]
+
+
+def _listed(directory: Path, *names: str, own: bool) -> Iterator[ConfigFile]:
+    for folder in (directory / name for name in names or ("", RULES, LEXICONS)):
         for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
             if not path.name.startswith(".") and path.is_file():
                 yield ConfigFile(name=path.relative_to(directory).as_posix(), path=path, own=own)

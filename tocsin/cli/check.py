@@ -28,8 +28,11 @@ def check(
     Says nothing and exits 0 when it is right. Otherwise each mistake is a line `file:line:col: message`, and the
     exit code is 1. Secrets count: an environment variable that is not set is a mistake.
     """
+    from tocsin.testfiles import read_tests
+
     try:
-        settings_of(directory, data)
+        settings = settings_of(directory, data)
+        read_tests(directory, rules={rule.id for rule in settings.detectors.rules})
     except SettingsInvalid as error:
         typer.echo(str(error))
         raise typer.Exit(1) from None

@@ -12,12 +12,18 @@ import typer
 from tocsin.cli.options import DATA, DataOption, JsonOption, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from detectors.engine import DetectorsConfig
     from detectors.ruletests import TestResult
     from tocsin.errors import Problem
 
 TEXT_CHARS = 300
+
+RuleOption = Annotated[str | None, typer.Option("--rule", help="Only the tests of this rule.", show_default="all")]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", help="Only the tests in this language.", show_default="all")
+]
 
 
 def try_rules(
@@ -32,39 +38,50 @@ def try_rules(
     ] = None,
     data: DataOption = DATA,
     *,
+    rule: RuleOption = None,
+    language: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the tests that stand beside the rules, the shipped ones and yours.
 
     Exits 1 when a rule does not find what its test says, with what was found instead.
     """
-    from detectors.engine import prepare
-    from detectors.ruletests import run_tests
-
     settings = settings_of(directory, data)
-    results = run_tests(prepare(settings.detectors))
-    told = list(zip(_places(directory, results), results, strict=True))
+    told = list(_tried(directory, settings.detectors, rule, language))
     if as_json:
         typer.echo(json.dumps([_as_json(place, result) for place, result in told], ensure_ascii=False, indent=1))
     else:
-        _report(told, untested=[rule.id for rule in settings.detectors.rules if not rule.tests])
-    raise typer.Exit(0 if all(result.passed for result in results) else 1)
+        tested = {result.rule for _, result in told}
+        _report(told, untested=[each.id for each in settings.detectors.rules if each.id not in tested and not rule])
+    raise typer.Exit(0 if all(result.passed for _, result in told) else 1)
 
 
 test = try_rules  # the command's name
 
 
-def _places(directory: Path | None, results: Sequence[TestResult]) -> list[Problem]:
-    """Return where each test stands, with its differences as the message."""
+def _tried(
+    directory: Path | None, detectors: DetectorsConfig, rule: str | None, language: str | None
+) -> Iterator[tuple[Problem, TestResult]]:
+    """Run what was asked for, and yield where each test stands, with its differences as the message."""
+    from detectors.engine import prepare
+    from detectors.ruletests import run_test
     from tocsin.configfiles import RULES, read_files
     from tocsin.settings import KEYS, shipped
+    from tocsin.testfiles import read_tests
 
+    engine = prepare(detectors)
     gathered = read_files(shipped(), directory, keys=KEYS).gathered
-    numbers = {rule["id"]: number for number, rule in enumerate(gathered.at(RULES))}
-    return [
-        gathered.problem("; ".join(result.differences), RULES, numbers[result.rule], "tests", result.number - 1)
-        for result in results
-    ]
+    for index, each in enumerate(detectors.rules):
+        for number, test in enumerate(each.tests, 1):
+            if rule in {None, each.id} and language in {None, test.language}:
+                result = run_test(engine, each.id, number, test)
+                yield gathered.problem("; ".join(result.differences), RULES, index, "tests", number - 1), result
+    for file in read_tests(directory, rules={each.id for each in detectors.rules}):
+        for number, test in enumerate(file.settings.tests, 1):
+            spoken = test.language or file.settings.language
+            if rule in {None, file.settings.rule} and language in {None, spoken}:
+                result = run_test(engine, file.settings.rule, number, test, language=spoken)
+                yield file.problem("; ".join(result.differences), number), result
 
 
 def _report(told: Sequence[tuple[Problem, TestResult]], untested: Sequence[str]) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typing_extensions import override
 
-from tocsin.cli import COMMANDS, main
+from tests.unit.tocsin.conftest import Said, Tocsin
+from tocsin.cli import COMMANDS
 from tocsin.cli.export import as_yaml
 from tocsin.yamlfile import parse
 
@@ -34,33 +33,6 @@ FEED = """<?xml version="1.0"?><rss version="2.0"><channel><title>Wire</title>
 </channel></rss>"""
 PAGE = """<!doctype html><html lang="de"><head><title>x</title></head><body><nav><p>Beispielhilfe</p></nav>
 <article><h1>Lager geräumt</h1><p>Die <b>Beispielhilfe</b> hat es verlassen.</p></article></body></html>"""
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-class Tocsin(Protocol):
-    def __call__(self, *arguments: str | Path, given: bytes = b"") -> Said: ...
-
-
-@pytest.fixture
-def tocsin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tocsin:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TOCSIN_CONFIG", raising=False)
-    monkeypatch.delenv("TOCSIN_DATA", raising=False)
-
-    def say(*arguments: str | Path, given: bytes = b"") -> Said:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
-        with pytest.raises(SystemExit) as left:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Said(int(left.value.code or 0), captured.out, captured.err)
-
-    return say
 
 
 @pytest.fixture
