@@ -155,7 +155,7 @@ def _awkwardness(place: PlaceMark, near: int, known: Counter[str]) -> tuple[int,
 
 
 def annotate(sentence: Sentence, lexicon: Lexicon, gazetteer: Gazetteer) -> None:
-    """Fill a sentence's marks, places and quantities."""
+    """Fill a sentence's marks, and say how its places and quantities are read."""
     lexicon.mark(sentence)
-    sentence.places = gazetteer.mark(sentence)
-    sentence.quantities = quantities.read(sentence)
+    sentence.read_places = gazetteer.mark
+    sentence.read_quantities = quantities.read

@@ -111,16 +111,22 @@ class Tongue:
         self, fields: Mapping[str, str], folded: Mapping[str, str], hits: Mapping[str, Sequence[Hit]]
     ) -> bool:
         """Tell whether some rule finds anything at all: most articles end here, few of them cut into words."""
-        bits = 0
-        for some in hits.values():
-            for _, bit, _ in some:
-                bits |= bit
-        if not bits or not self.prefilter.suffices(bits):
+        if not self._suffices(hits):
+            return False
+        hits = {name: self.prefilter.remaining(folded[name], some) for name, some in hits.items()}
+        if not self._suffices(hits):
             return False
         found = {name: self.prefilter.promising(text, folded[name], hits[name]) for name, text in fields.items()}
         return any(hot for hot, _ in found.values()) and any(
             self._finds(fields[name][start:end], name) for name, (_, parts) in found.items() for start, end in parts
         )
+
+    def _suffices(self, hits: Mapping[str, Sequence[Hit]]) -> bool:
+        bits = 0
+        for some in hits.values():
+            for _, bit, _ in some:
+                bits |= bit
+        return bits != 0 and self.prefilter.suffices(bits)
 
     def _finds(self, text: str, field: str) -> bool:
         """Tell whether a rule finds something in a sentence of *text*, whatever stands around it."""

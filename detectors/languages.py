@@ -12,7 +12,7 @@ SURE: Final = 0.80
 _ARABIC: Final = range(0x0600, 0x0700)
 _CYRILLIC: Final = range(0x0400, 0x0500)
 _CYRILLIC_STARTS: Final = chr(0x0400)
-TELLING_WORDS: Final = 4
+TELLING_WORDS: Final = 3
 # Words of every second sentence that neither the other languages here nor their nearest relatives share.
 _TELLING: Final = {
     language: frozenset(words.split())

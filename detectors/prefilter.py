@@ -45,6 +45,10 @@ class _Other:
     words: frozenset[str]
     letters: tuple[str, ...]
 
+    def stands_among(self, words: frozenset[str], text: str) -> bool:
+        """Tell whether it is in *text*, whose words these are."""
+        return not self.words.isdisjoint(words) or (bool(self.letters) and any(some in text for some in self.letters))
+
     def stands(self, stretch: str, words: list[frozenset[str]]) -> bool:
         """Tell whether it is in *stretch*, whose words are put into *words* when they are first needed."""
         if any(letters in stretch for letters in self.letters):
@@ -104,6 +108,9 @@ class Prefilter:
             {place: () if () in entries else tuple(entries) for place, entries in some.items()}
             for some in others.values()
         ]
+        # Of each word looked for: the classes it makes up by itself, and those that need further words, which.
+        self._alone = [sum(bit for bit, entries in some.items() if not entries) for some in self._others]
+        self._accompanied = [tuple((b, entries) for b, entries in some.items() if entries) for some in self._others]
         self._letters = Letters(borders)
 
     def hits(self, folded: str) -> list[Hit]:
@@ -121,6 +128,30 @@ class Prefilter:
             if bits:
                 found.append((start, bits, index))
         return found
+
+    def remaining(self, folded: str, hits: Sequence[Hit]) -> list[Hit]:
+        """Return those of *hits* whose entries may stand somewhere in the whole text, each with the bits of these."""
+        sure: dict[int, int] = {}
+        words: frozenset[str] | None = None
+        kept = []
+        for hit in hits:
+            start, bits, key = hit
+            known = sure.get(key)
+            if known is None:
+                known = self._alone[key]
+                for bit, entries in self._accompanied[key]:
+                    if words is None:
+                        words = frozenset(_WORD.findall(folded))
+                    for rest in entries:
+                        if all(part.stands_among(words, folded) for part in rest):
+                            known |= bit
+                            break
+                sure[key] = known
+            if known == bits:
+                kept.append(hit)
+            elif known & bits:
+                kept.append((start, known & bits, key))
+        return kept
 
     def suffices(self, bits: int) -> bool:
         """Whether words with these bits can make up a whole pattern."""

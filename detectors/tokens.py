@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -71,11 +72,31 @@ class Sentence:
     starts: list[int]
     ends: list[int]
     marks: dict[str, list[Mark]] = dataclasses.field(default_factory=dict)
-    places: list[PlaceMark] = dataclasses.field(default_factory=list)
-    quantities: list[Quantity] = dataclasses.field(default_factory=list)
+    read_places: Callable[[Sentence], list[PlaceMark]] | None = None
+    read_quantities: Callable[[Sentence], list[Quantity]] | None = None
+    _places: list[PlaceMark] | None = None
+    _quantities: list[Quantity] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def places(self) -> list[PlaceMark]:
+        """The places that are named, read when they are first asked for: most sentences are never asked."""
+        if self._places is None:
+            self._places = self.read_places(self) if self.read_places is not None else []
+        return self._places
+
+    @property
+    def quantities(self) -> list[Quantity]:
+        """The counts that stand in it, read when they are first asked for."""
+        if self._quantities is None:
+            self._quantities = self.read_quantities(self) if self.read_quantities is not None else []
+        return self._quantities
+
+    @quantities.setter
+    def quantities(self, counts: list[Quantity]) -> None:
+        self._quantities = counts
 
     @property
     def is_question(self) -> bool:
