@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from detectors import deaths, dismissal, troops
+from detectors import deaths, dismissal, slots, troops
 from detectors.candidates import Candidate, judge
 from detectors.document import Document, annotate
 from detectors.languages import language_of
@@ -14,7 +14,7 @@ from detectors.lexicon import Lexicon
 from detectors.merge import merged
 from detectors.places import Gazetteer
 from detectors.prefilter import Prefilter
-from detectors.rules import Rule, compiled
+from detectors.rules import Rule, compiled, with_words
 from detectors.settings import LexiconSettings, RuleFile, RuleSettings
 from detectors.tokens import fold, split
 from detectors.wording import Wording
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
+    from types import ModuleType
 
     from detectors.prefilter import Hit
     from detectors.tokens import Sentence
@@ -133,7 +134,7 @@ class Tongue:
         language, rules = self.settings.language, self._rules
         for sentence in split(text, field=field, language=language, abbreviations=self.lexicon.abbreviations):
             annotate(sentence, self.lexicon, self.gazetteer)
-            if any(_FINDERS[rule.settings.type].finds(sentence, rule, language) for rule in rules):
+            if any(_finder(rule).finds(sentence, rule, language) for rule in rules):
                 return True
         return False
 
@@ -156,6 +157,10 @@ class Tongue:
         return found
 
 
+def _finder(rule: Rule) -> ModuleType:
+    return _FINDERS.get(rule.settings.type, slots)
+
+
 class Engine:
     """Compiled rules and languages. Holds no state that an article changes, but for remembered words."""
 
@@ -166,7 +171,10 @@ class Engine:
         self._worded = tuple(rule for rule in self.rules if rule.keywords or rule.query)
         self._wording = Wording(self._worded)
         self._coded = tuple(rule for rule in self.rules if rule.function)
-        self.tongues = {settings.language: Tongue(settings, self._patterned) for settings in config.lexicons}
+        self.tongues = {
+            settings.language: Tongue(with_words(settings, config.rules), self._patterned)
+            for settings in config.lexicons
+        }
         self._known = frozenset(self.tongues)
 
     def examine(
@@ -199,7 +207,7 @@ class Engine:
         if close and document is not None:
             for rule in self._patterned:
                 if not rule.settings.languages or spoken in rule.settings.languages:
-                    candidates += _FINDERS[rule.settings.type].find(document, rule)
+                    candidates += _finder(rule).find(document, rule)
         if document is not None:
             candidates += self._by_words(worded, document, spoken)
         detections = merged(candidates)

@@ -22,6 +22,7 @@ REMEMBERED_WORDS: Final = 50_000
 _CLAUSE_OPENERS: Final = frozenset(
     {"und", "oder", "sowie", "als", "wie", "weil", "dass", "nachdem", "bevor", "aber"}
 )  # only German has them
+NUMBERS: Final = ("number", "approximate", "vague", "range")
 SCOPE: Final = "scope:"  # classes made of scope cues: scope:negated:forward
 
 
@@ -30,7 +31,7 @@ _FAMILY: Final = {
     name: place
     for place, names in enumerate(
         (
-            ("number", "vague", "approximate", "range"),
+            NUMBERS,
             ("authority", "media", "witness", "unnamed", "party"),
             ("government", "head", "office", "sport_office"),
             ("dismissing", "resigning", "toppling", "no_confidence"),
@@ -101,15 +102,20 @@ class Lexicon:
         wanted = set(scopes)
         return [name for name in self._entries if name.startswith(SCOPE) and name.split(":")[1] in wanted]
 
+    def numbers_from(self, least: int) -> list[str]:
+        """Return every word that says a number, from this one on."""
+        entries = (entry for name in NUMBERS for entry in self._entries.get(name, ()))
+        some = [entry for entry in entries if entry.value and (entry.value[-1] or 0) >= least]
+        return sorted({fold(word, self.language) for entry in some for word in _longest(entry).exact})
+
     def keys(self, names: Iterable[str]) -> Iterator[tuple[str, str, bool, bool, tuple[Part, ...]]]:
         """Yield (class, letters that every such entry contains, must open a word, must close one, other parts)."""
         for name in names:
             for entry in self._entries.get(name, ()):
-                parts = [part for part in (entry.first, *entry.rest) if not part.number]
-                longest = max(parts, key=_shortest_option, default=None)
-                if longest is None:
+                longest = _longest(entry)
+                if longest.number:
                     continue
-                others = tuple(part for part in parts if part is not longest)
+                others = tuple(part for part in (entry.first, *entry.rest) if part is not longest and not part.number)
                 for word in longest.exact:
                     yield name, fold(word, self.language), not self.settings.clitics, True, others
                 for word in longest.starts:
@@ -226,6 +232,12 @@ def _lines(
             yield from ((f"{SCOPE}{name}:{reach}", entry, None) for entry in entries)
     for code, entries in settings.actors.items():
         yield from ((f"actor:{code}", entry, None) for entry in entries)
+
+
+def _longest(entry: Entry) -> Part:
+    """Return the part by whose letters an entry is looked for; a number only where it has no other."""
+    parts = entry.first, *entry.rest
+    return max((part for part in parts if not part.number), key=_shortest_option, default=entry.first)
 
 
 def _shortest_option(part: Part) -> int:

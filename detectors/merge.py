@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tocsin.records import Certainty, Detection, DismissalKind, Evidence, Figure, Sender, Toll
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from detectors.candidates import Candidate
 
+EVIDENCE_SHOWN: Final = 20
 _KINDS = (DismissalKind.NO_CONFIDENCE, DismissalKind.TOPPLED, DismissalKind.DISMISSED, DismissalKind.RESIGNED)
 
 
@@ -191,4 +192,12 @@ def _others(found: list[Candidate]) -> list[Detection]:
     for candidate in found:
         detection = candidate.detection
         groups.setdefault((detection.type, detection.rule, detection.country), []).append(candidate)
-    return [replace(group[0].detection, evidence=_joined_evidence(group)[:20]) for group in groups.values()]
+    return [_one_of_others(group) for group in groups.values()]
+
+
+def _one_of_others(group: list[Candidate]) -> Detection:
+    """Tell the highest number, and the best certainty that a sentence gives it."""
+    main = max(group, key=lambda c: (*_height(c)[:1], c.detection.certainty.rank))
+    best = max((c for c in group if c.detection.toll == main.detection.toll), key=lambda c: c.detection.certainty.rank)
+    evidence = _joined_evidence([best, *(c for c in group if c is not best)])[:EVIDENCE_SHOWN]
+    return replace(best.detection, evidence=evidence)

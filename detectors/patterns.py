@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from detectors.tokens import Sentence
 
 _ELEMENT: Final = re.compile(r"([a-z_]+(?:\|[a-z_]+)*)(\?)?")
 _GAP: Final = re.compile(r"~(\d+)")
+COMPUTED: Final = frozenset({"count", "place"})  # classes that no word gives
 COMMA_COST: Final = 4.0
 BORDER_COST: Final = 25.0
 _BORDERS: Final = frozenset(";()!?")
@@ -53,6 +54,8 @@ class Pattern:
     means: str
     languages: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    least: int = 0
+    required: tuple[tuple[str, ...], ...] = ()  # the classes of each element that must be there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,9 +72,16 @@ class Match:
 
 
 def parse(
-    text: str, *, cost: float = 0, means: str, languages: tuple[str, ...] = (), needs: tuple[str, ...] = ()
+    text: str,
+    *,
+    cost: float = 0,
+    means: str,
+    languages: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
+    least: int = 0,
+    own: Mapping[str, str] = {},
 ) -> Pattern:
-    """Compile one `find:` line.
+    """Compile one `find:` line; *own* says what classes of the rule's own are called inside.
 
     Raises:
         ValueError: with the position of what is no part of the grammar.
@@ -88,15 +98,21 @@ def parse(
         element = _ELEMENT.fullmatch(word.group())
         if element is None:
             raise ValueError(f"column {word.start() + 1}: {word.group()!r} is neither a class nor a gap like ~3")
-        elements.append(Element(tuple(element[1].split("|")), bool(element[2]), gap))
+        names = tuple(own.get(name, name) for name in element[1].split("|"))
+        elements.append(Element(names, bool(element[2]), gap))
         gap = 0
     if not elements or gap:
         raise ValueError(f"column {len(text) + 1}: a class is missing at the end")
-    return Pattern(tuple(elements), cost, means, languages, needs)
+    required = tuple(e.names for e in elements if not e.optional and COMPUTED.isdisjoint(e.names))
+    return Pattern(tuple(elements), cost, means, languages, needs, least, required)
 
 
 def matches(pattern: Pattern, sentence: Sentence) -> Iterator[Match]:
     """All places of *pattern* in *sentence*, unordered."""
+    marks = sentence.marks
+    for names in pattern.required:
+        if not any(name in marks for name in names):
+            return
     for name, span in _spans(sentence, pattern.elements[0].names):
         yield from _extend(pattern, sentence, 1, ((name, span),), pattern.cost)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from ahocorasick_rs import AhoCorasick
 
+from detectors.patterns import COMPUTED
 from detectors.tokens import LETTERS, fold, folds_evenly
 
 if TYPE_CHECKING:
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from detectors.patterns import Pattern
     from detectors.tokens import Sentence
 
+MANY: Final = "#many"  # the class of numbers from `MANY_FROM` on, for patterns that take no smaller ones
+MANY_FROM: Final = 10
+_MANY_DIGITS: Final = re.compile(r"\d[\d.,'’\u00a0\u202f ]*\d")
 OTHERS: Final = "others"  # what a pattern means that only takes counts away
-_COMPUTED: Final = frozenset({"count", "place"})  # classes that no word gives
 _WORD: Final = re.compile(LETTERS)
+_DIGITS: Final = "\x00#"  # stands for them among the words looked for, and in no text
 _TWO: Final = 2
 REMEMBERED_BITS: Final = 10_000
 _END: Final = re.compile(r"[.!?…]\s+|\n")
@@ -82,7 +86,10 @@ class Prefilter:
                 continue
             if pattern.languages and lexicon.language not in pattern.languages:
                 continue
-            groups = [frozenset(e.names) - _COMPUTED for e in pattern.elements if not e.optional]
+            computed = {"count": frozenset({MANY})} if pattern.least >= MANY_FROM else {}
+            groups = [
+                computed.get(e.names[0], frozenset(e.names) - COMPUTED) for e in pattern.elements if not e.optional
+            ]
             scopes = [frozenset(lexicon.scope_classes(pattern.needs))] if pattern.needs else []
             if all(groups) or any((*groups, *scopes)):
                 whole[tuple(group for group in (*groups, *scopes) if group)] = None
@@ -103,6 +110,12 @@ class Prefilter:
         for name, key, opens, closes, rest in lexicon.keys(classes):
             borders.setdefault(key, set()).add((bit[name], opens, closes))
             others.setdefault(key, {}).setdefault(bit[name], set()).add(tuple(map(self._other, rest)))
+        self._many = bit.get(MANY, 0)
+        if self._many:
+            for key in (_DIGITS, *lexicon.numbers_from(MANY_FROM)):
+                borders.setdefault(key, set()).add((self._many, False, False))
+                others.setdefault(key, {}).setdefault(self._many, set()).add(())
+            self._digits = list(borders).index(_DIGITS)
         self._borders = [tuple(some) for some in borders.values()]
         self._others = [
             {place: () if () in entries else tuple(entries) for place, entries in some.items()}
@@ -127,6 +140,9 @@ class Prefilter:
                     bits |= bit
             if bits:
                 found.append((start, bits, index))
+        if self._many:
+            found += [(match.start(), self._many, self._digits) for match in _MANY_DIGITS.finditer(folded)]
+            found.sort()
         return found
 
     def remaining(self, folded: str, hits: Sequence[Hit]) -> list[Hit]:

@@ -217,7 +217,7 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
     if any(mark.start == end for mark in sentence.of("aged")):
         return replace(quantity, min=1, max=1, bare=1, article=True, head="people", head_at=end)
     adjacent = head is not None and head.start == end
-    if named in _MEASURES or (not adjacent and _is_year(sentence.texts[quantity.start], quantity)):
+    if named in _MEASURES or (not adjacent and is_year(sentence.texts[quantity.start], quantity)):
         return None
     return replace(quantity, head=named, head_at=head.start if head else end)
 
@@ -276,7 +276,7 @@ def _is_a_time(sentence: Sentence, at: int) -> bool:
     return before or (after and sentence.is_glued(at + 1) and sentence.is_glued(at + 2))
 
 
-def _is_year(text: str, quantity: Quantity) -> bool:
+def is_year(text: str, quantity: Quantity) -> bool:
     """`1981 schickte Senegal Truppen` is a year, `2000 russische Soldaten` none: counts are round."""
     return quantity.bare in YEARS and text.isdigit() and quantity.is_exact and quantity.bare % HUNDRED != 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from detectors import patterns
 from detectors.keywords import Keywords
 from detectors.patterns import Pattern
 from detectors.query import Query
-from detectors.settings import RuleSettings
+from detectors.settings import LexiconSettings, RuleSettings
 from tocsin.errors import Problem, SettingsInvalid
 from tocsin.records import Article, Detection
 
@@ -41,7 +41,13 @@ def compiled(settings: RuleSettings, *, file: str = "") -> Rule:
             settings,
             patterns=tuple(
                 patterns.parse(
-                    p.find, cost=p.cost, means=p.means or settings.type, languages=p.languages, needs=p.needs
+                    p.find,
+                    cost=p.cost,
+                    means=p.means or settings.type,
+                    languages=p.languages,
+                    needs=p.needs,
+                    least=p.least or 0,
+                    own={name: own_class(settings, name) for words in settings.words.values() for name in words},
                 )
                 for p in settings.patterns
             ),
@@ -53,6 +59,21 @@ def compiled(settings: RuleSettings, *, file: str = "") -> Rule:
         where = file or f"rule {settings.id!r}"
         problem = Problem(file=where, line=1, column=1, message=f"rule {settings.id!r}: {error}")
         raise SettingsInvalid([problem]) from error
+
+
+def own_class(settings: RuleSettings, name: str) -> str:
+    """Return what a class of a rule's own `words` is called among those of the lexicon, where no other is."""
+    return f"{settings.id}/{name}"
+
+
+def with_words(lexicon: LexiconSettings, rules: Iterable[RuleSettings]) -> LexiconSettings:
+    """Return *lexicon* with the words of its language that stand in *rules*."""
+    own = {
+        own_class(rule, name): entries
+        for rule in rules
+        for name, entries in rule.words.get(lexicon.language, {}).items()
+    }
+    return lexicon.model_copy(update={"classes": {**lexicon.classes, **own}}) if own else lexicon
 
 
 def _entry_point(name: str) -> Callable[[Article], list[Detection]]:

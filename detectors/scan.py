@@ -107,6 +107,8 @@ def event_json(event: Detection) -> dict[str, Any]:
         shown |= {"country": event.country, "kind": event.kind.value if event.kind else None}
         shown["certainty"] = event.certainty.value
     else:
+        if event.toll is not None:
+            shown |= {"min": event.toll.min, "max": event.toll.max, "approx": event.toll.approx}
         shown |= {"country": event.country, "certainty": event.certainty.value}
     shown["evidence"] = [{"field": e.field, "start": e.start, "end": e.end, "text": e.quote} for e in event.evidence]
     shown["rule"] = event.rule

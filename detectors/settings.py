@@ -14,8 +14,6 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 Scope = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")]
 Reach = Literal["forward", "backward", "clause", "sentence", "around", "document"]
 
-BUILT_IN = ("deaths", "foreign_troops", "government_dismissal")
-
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,12 +36,13 @@ class KeywordSettings(_Settings):
 class PatternSettings(_Settings):
     """One order of lexicon classes that makes a candidate, as `count ~3 dead`; see docs/detection.md for the grammar.
 
-    The cheapest pattern (words in the gaps + `cost`) gets a count. `means` other than the rule's type takes
-    the count away from it: `count ~8 injured` with `means: injured`. With `needs`, one of these scopes must cover it.
+    The cheapest pattern (words in the gaps + `cost`) gets a count; one below `least` is none. `means: others` takes
+    the count away from the rule: `count ~8 injured`. With `needs`, one of these scopes must cover it.
     """
 
     find: Word
     cost: Annotated[float, Field(ge=0, le=100)] = 0
+    least: Annotated[int, Field(ge=1)] | None = None
     means: str | None = None
     needs: tuple[Scope, ...] = ()
     languages: tuple[Language, ...] = ()
@@ -60,12 +59,16 @@ class RuleTestSettings(_Settings):
 
 
 class RuleSettings(_Settings):
-    """One rule. Exactly one of `patterns`, `query`, `keywords` and `python` says what it looks for."""
+    """One rule. Exactly one of `patterns`, `query`, `keywords` and `python` says what it looks for.
+
+    `words` are classes of its own for its patterns, by language; they hide those of the lexicon of the same name.
+    """
 
     id: Id
     type: Id
     lexicons: tuple[Scope, ...] = ()
     patterns: tuple[PatternSettings, ...] = ()
+    words: dict[Language, dict[Scope, tuple[Word, ...]]] = {}
     query: str | None = None
     keywords: KeywordSettings | None = None
     python: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = None
@@ -80,8 +83,8 @@ class RuleSettings(_Settings):
         ways = [bool(self.patterns), self.query is not None, self.keywords is not None, self.python is not None]
         if sum(ways) != 1:
             raise ValueError("needs exactly one of `patterns`, `query`, `keywords` and `python`")
-        if self.patterns and self.type not in BUILT_IN:
-            raise ValueError(f"`patterns` are for the types {', '.join(BUILT_IN)}; use `query` or `keywords`")
+        if self.words and not self.patterns:
+            raise ValueError("`words` are classes for `patterns`, and this rule has none")
         return self
 
 

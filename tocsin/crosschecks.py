@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tocsin.errors import Problem
     from tocsin.yamlfile import Document, Path_
 
+COMPUTED_CLASSES: Final = frozenset({"count", "place"})  # that no lexicon has
+COMPUTED_SCOPES: Final = frozenset({"question"})
 BUILT_IN_TYPES: Final = (DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL)
 
 
@@ -104,14 +106,48 @@ def _lexicons(gathered: Gathered, lexicons: Mapping[str, Document]) -> Iterator[
         if told != language:
             yield document.problem(f"the file of {told!r} must be named {told}.yaml", "language")
     texts = [document.data for document in lexicons.values() if isinstance(document.data, dict)]
-    known = sorted({str(name) for text in texts for name in _section(text, "classes")})
+    shared = {str(name) for text in texts for name in _section(text, "classes")}
+    scopes = sorted({str(name) for text in texts for name in _section(text, "scopes")} | COMPUTED_SCOPES)
     for at, rule in _mappings(gathered, "rules"):
-        for path, name in _words((*at, "lexicons"), rule.get("lexicons")):
+        words = _section(rule, "words")
+        own = {str(name) for each in words.values() if isinstance(each, dict) for name in each}
+        known = sorted(shared | own)
+        for language in words:
+            if language not in lexicons:
+                message = f"no lexicon of {language!r}: there are {', '.join(sorted(lexicons))}"
+                yield gathered.problem(message, *at, "words", language, key=True)
+        for path, name in [*_words((*at, "lexicons"), rule.get("lexicons")), *_classes(at, rule)]:
             if name not in known:
                 yield gathered.problem(f"no lexicon has a class {name!r}{did_you_mean(name, known)}", *path)
+        for path, name in _scopes(at, rule):
+            if name not in scopes:
+                yield gathered.problem(f"no lexicon has a scope {name!r}{did_you_mean(name, scopes)}", *path)
 
 
-def _section(data: dict[Any, Any], key: str) -> dict[Any, Any]:
+def _classes(at: Path_, rule: Mapping[Any, Any]) -> Iterator[tuple[Path_, str]]:
+    """Yield the classes that the patterns of a rule ask for."""
+    patterns = rule.get("patterns")
+    for index, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
+        find = pattern.get("find") if isinstance(pattern, dict) else None
+        for word in find.split() if isinstance(find, str) else ():
+            if not word.startswith("~"):
+                for name in word.removesuffix("?").split("|"):
+                    if name not in COMPUTED_CLASSES:
+                        yield (*at, "patterns", index, "find"), name
+
+
+def _scopes(at: Path_, rule: Mapping[Any, Any]) -> Iterator[tuple[Path_, str]]:
+    """Yield the scopes that a rule names."""
+    yield from _words((*at, "unless"), rule.get("unless"))
+    for name in _section(rule, "lower"):
+        yield (*at, "lower", name), name
+    patterns = rule.get("patterns")
+    for index, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
+        if isinstance(pattern, dict):
+            yield from _words((*at, "patterns", index, "needs"), pattern.get("needs"))
+
+
+def _section(data: Mapping[Any, Any], key: str) -> dict[Any, Any]:
     section = data.get(key)
     return section if isinstance(section, dict) else {}
 

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "init": "Write a configuration to start from.",
     "check": "Check a configuration, rules and all.",
     "test": "Run the tests that stand beside the rules.",
+    "eval": "Measure the rules on labelled cases.",
     "scan": "Show what the rules find in a text.",
     "parse-feed": "Show what a feed document says.",
     "why": "Say why something rang, or which stage said no.",
