@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RULES: Final = "rules"
 LEXICONS: Final = "lexicons"
+PACKS: Final = "packs"
 TESTS: Final = f"{RULES}/tests"
 
 
@@ -47,6 +48,14 @@ def config_files(shipped: Path, own: Path | None) -> list[ConfigFile]:
     if misnamed:
         raise SettingsInvalid([_about(file.path, f"name it {file.path.stem}.yaml") for file in misnamed])
     return [found[name] for name in sorted(found)]
+
+
+def pack_files(shipped: Path, own: Path | None) -> dict[str, ConfigFile]:
+    """Return the packs that there are, by the name that `tocsin: packs:` gives them."""
+    found = {file.path.stem: file for file in _listed(shipped, PACKS, own=False)}
+    if own is not None and own.resolve() != shipped.resolve():
+        found |= {file.path.stem: file for file in _listed(own, PACKS, own=True)}
+    return found
 
 
 def test_files(shipped: Path, own: Path | None) -> list[ConfigFile]:
@@ -128,20 +137,30 @@ class Read:
     problems: tuple[Problem, ...]
 
 
-def read_files(shipped: Path, own: Path | None, *, keys: Iterable[str]) -> Read:
+def read_files(shipped: Path, own: Path | None, *, keys: Iterable[str], every_pack: bool = False) -> Read:
     """Read the files that count. A file that is no YAML is told in `problems`, and the others are read all the same.
+
+    Of the packs those count that `tocsin: packs:` names, or with *every_pack* all.
 
     Raises:
         SettingsInvalid: *own* is no directory of configuration.
     """
     files = config_files(shipped, own)
+    packs = pack_files(shipped, own)
     known = tuple(keys)
     problems: list[Problem] = []
     parts: dict[str, list[Document]] = {}
     lexicons: dict[str, Document] = {}
     seen: list[str] = []
     is_complete = True
-    for file in files:
+    waiting = [*files, None]
+    for file in waiting:
+        if file is None:
+            wanted, unknown = _packs(parts, packs, every=every_pack)
+            problems += unknown
+            waiting += wanted
+            files += wanted
+            continue
         try:
             raw = read(file.path)
             seen += [file.name, digest(raw.hex())]
@@ -153,7 +172,7 @@ def read_files(shipped: Path, own: Path | None, *, keys: Iterable[str]) -> Read:
         if file.name.startswith(f"{LEXICONS}/"):
             lexicons[file.path.stem] = document
         elif isinstance(document.data, dict):
-            allowed = (RULES,) if file.name.startswith(f"{RULES}/") else known
+            allowed = (RULES,) if file.name.startswith((f"{RULES}/", f"{PACKS}/")) else known
             problems += _take(document, allowed, parts)
         elif document.data is not None:
             problems.append(document.problem("expected a mapping with keys such as 'sources' or 'rules'"))
@@ -165,6 +184,24 @@ def read_files(shipped: Path, own: Path | None, *, keys: Iterable[str]) -> Read:
         is_complete=is_complete,
         problems=tuple(problems),
     )
+
+
+def _packs(
+    parts: Mapping[str, list[Document]], packs: Mapping[str, ConfigFile], *, every: bool
+) -> tuple[list[ConfigFile], list[Problem]]:
+    """Return the packs that were asked for, and a mistake for each that is none."""
+    chosen = list(packs) if every else []
+    problems = []
+    for document in parts.get("tocsin", ()):
+        section = document.at("tocsin")
+        names = section.get("packs") if isinstance(section, dict) else None
+        for index, name in enumerate(names if isinstance(names, list) else ()):
+            if name in packs:
+                chosen.append(name)
+            elif isinstance(name, str):
+                hint = did_you_mean(name, packs) or f": there are {', '.join(packs)}"
+                problems.append(document.problem(f"no pack {name!r}{hint}", "tocsin", "packs", index))
+    return [packs[name] for name in dict.fromkeys(chosen)], problems
 
 
 def _take(document: Document, allowed: tuple[str, ...], parts: dict[str, list[Document]]) -> Iterator[Problem]:

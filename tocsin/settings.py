@@ -98,6 +98,7 @@ class TocsinSettings(BaseModel):
     keep: KeepSettings = KeepSettings()
     web: WebSettings = WebSettings()
     polling: PollingSettings = PollingSettings()
+    packs: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _is_one_mode_or_the_other(self) -> Self:
@@ -140,18 +141,23 @@ class Settings:
 
 
 def load_settings(
-    own: Path | None, *, data_dir: Path, environment: Mapping[str, str] = NO_ENVIRONMENT, compiled: str = ""
+    own: Path | None,
+    *,
+    data_dir: Path,
+    environment: Mapping[str, str] = NO_ENVIRONMENT,
+    compiled: str = "",
+    every_pack: bool = False,
 ) -> Settings:
     """Read the shipped files overlaid by those of *own*, and check everything.
 
     A relative secret file starts at *data_dir*; `${NAME}` in a secret is looked up in *environment*. Rules of the
     version *compiled* are known to compile: to try that again is what takes longest here. Where a stranger's code is
-    among them it is tried all the same.
+    among them it is tried all the same. With *every_pack*, packs count that nobody asked for, too.
 
     Raises:
         SettingsInvalid: with every mistake of every file.
     """
-    read = read_files(shipped(), own, keys=KEYS)
+    read = read_files(shipped(), own, keys=KEYS, every_pack=every_pack)
     outside = Outside(environment=environment, directory=data_dir)
     told = _Mistakes(read.problems)
     if read.is_complete:

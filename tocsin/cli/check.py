@@ -31,7 +31,7 @@ def check(
     from tocsin.testfiles import read_tests
 
     try:
-        settings = settings_of(directory, data)
+        settings = settings_of(directory, data, every_pack=True)
         read_tests(directory, rules={rule.id for rule in settings.detectors.rules})
     except SettingsInvalid as error:
         typer.echo(str(error))

@@ -30,7 +30,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 DATA = Path("data")
 
 
-def settings_of(config: Path | None, data: Path, *, compiled: str = "") -> Settings:
+def settings_of(config: Path | None, data: Path, *, compiled: str = "", every_pack: bool = False) -> Settings:
     """Load and check the configuration, with this process's environment for its secrets (see `load_settings`).
 
     Raises:
@@ -38,4 +38,6 @@ def settings_of(config: Path | None, data: Path, *, compiled: str = "") -> Setti
     """
     from tocsin.settings import load_settings
 
-    return load_settings(config, data_dir=data.absolute(), environment=os.environ, compiled=compiled)
+    return load_settings(
+        config, data_dir=data.absolute(), environment=os.environ, compiled=compiled, every_pack=every_pack
+    )

@@ -46,7 +46,7 @@ def try_rules(
 
     Exits 1 when a rule does not find what its test says, with what was found instead.
     """
-    settings = settings_of(directory, data)
+    settings = settings_of(directory, data, every_pack=True)
     told = list(_tried(directory, settings.detectors, rule, language))
     if as_json:
         typer.echo(json.dumps([_as_json(place, result) for place, result in told], ensure_ascii=False, indent=1))
@@ -70,7 +70,7 @@ def _tried(
     from tocsin.testfiles import read_tests
 
     engine = prepare(detectors)
-    gathered = read_files(shipped(), directory, keys=KEYS).gathered
+    gathered = read_files(shipped(), directory, keys=KEYS, every_pack=True).gathered
     for index, each in enumerate(detectors.rules):
         for number, test in enumerate(each.tests, 1):
             if rule in {None, each.id} and language in {None, test.language}:
