@@ -138,8 +138,10 @@ class Tongue:
                 return True
         return False
 
-    def sentences(self, fields: Mapping[str, str], hits: Mapping[str, Sequence[Hit]]) -> list[Sentence]:
-        """Cut the fields into sentences, and mark the opening and those around every one that can match."""
+    def sentences(
+        self, fields: Mapping[str, str], hits: Mapping[str, Sequence[Hit]], *, closely: bool
+    ) -> list[Sentence]:
+        """Cut the fields into sentences, and mark the opening and those around every one that can match, or all."""
         found: list[Sentence] = []
         hot: set[int] = set()
         for name, text in fields.items():
@@ -149,6 +151,8 @@ class Tongue:
             if some and hits.get(name):
                 hot.update(len(found) + place for place in self.prefilter.hot(hits[name], some))
             found += some
+        if closely:
+            hot = set(range(len(found)))
         if hot:
             near = {i for place in hot for i in range(place - _AROUND, place + _AROUND + 1)} | set(range(_OPENING))
             for place in sorted(near):
@@ -184,8 +188,9 @@ class Engine:
         language: str | None,
         published: datetime | None = None,
         article: Article | None = None,
+        closely: bool = False,
     ) -> Examined:
-        """Read the fields (title, summary, text) as one text."""
+        """Read the fields (title, summary, text) as one text; *closely*, whatever a first look says of it."""
         fields = {name: text[:TEXT_CHARS] for name, text in fields.items() if text}
         opening = (
             "\n".join(fields.values())
@@ -196,14 +201,14 @@ class Engine:
         tongue = self.tongues.get(spoken or "")
         folded = {name: fold(text, spoken or "") for name, text in fields.items()}
         hits = {name: tongue.prefilter.hits(text) for name, text in folded.items()} if tongue else {}
-        close = tongue is not None and tongue.is_promising(fields, folded, hits)
+        close = tongue is not None and (closely or tongue.is_promising(fields, folded, hits))
         worded = self._wording.possible(fields, folded, spoken or "") if self._worded else ()
         if not close and not worded and not self._coded:
             return Examined(document=None, language=spoken or language, candidates=(), detections=())
         candidates: list[Candidate] = []
         document: Document | None = None
         if close or worded:
-            document = self._document(fields, spoken, tongue, published, hits)
+            document = self._document(fields, spoken, tongue, published, hits, closely=closely)
         if close and document is not None:
             for rule in self._patterned:
                 if not rule.settings.languages or spoken in rule.settings.languages:
@@ -226,9 +231,11 @@ class Engine:
         tongue: Tongue | None,
         published: datetime | None,
         hits: Mapping[str, Sequence[Hit]],
+        *,
+        closely: bool,
     ) -> Document:
         if tongue is not None:
-            sentences = tongue.sentences(fields, hits)
+            sentences = tongue.sentences(fields, hits, closely=closely)
         else:
             sentences = [
                 sentence

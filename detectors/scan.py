@@ -48,7 +48,7 @@ def scan(
     published: datetime | str | None = None,
 ) -> ScanResult:
     """Read one text by every rule but the level-four ones, which need a whole article."""
-    when = _instant(published) if isinstance(published, str) else published
+    when = instant(published) if isinstance(published, str) else published
     found = engine.examine({"title": title, "text": text}, language=language, published=when)
     return ScanResult(
         id=id,
@@ -73,7 +73,8 @@ def _explained(fields: dict[str, str], candidate: Candidate) -> Explanation:
     )
 
 
-def _instant(text: str) -> datetime | None:
+def instant(text: str) -> datetime | None:
+    """Return the time that *text* writes in ISO form, in UTC where it names no zone; None for anything else."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
-from tocsin.errors import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from detectors.engine import Engine
     from detectors.evaluation import Counts, Report
@@ -22,7 +21,7 @@ MISTAKES = 20
 
 
 def evaluate_rules(
-    cases: Annotated[
+    files: Annotated[
         list[Path],
         typer.Argument(metavar="CASES", help='Lines {"id","lang","title","text","published","events","tags"}.'),
     ],
@@ -36,9 +35,10 @@ def evaluate_rules(
     """Measure the rules on labelled cases: precision, recall and attributes, the worst mistakes first."""
     from detectors.engine import prepare
     from detectors.evaluation import evaluate
+    from tocsin.cli.corpus import cases
 
     engine = prepare(settings_of(config, data).detectors)
-    report = evaluate((case, _found(engine, case)) for file in cases for case in _cases(file))
+    report = evaluate((case, _found(engine, case)) for file in files for case in cases(file))
     if as_json:
         typer.echo(json.dumps(_as_json(report), ensure_ascii=False, indent=1))
     else:
@@ -46,37 +46,6 @@ def evaluate_rules(
 
 
 eval = evaluate_rules  # noqa: A001 — the command's name
-
-
-def _cases(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the cases of one file.
-
-    Raises:
-        Stop: it cannot be read, or a line of it is no case.
-    """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Stop(f"{path}: {error.strerror if isinstance(error, OSError) else 'no UTF-8'}") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            case = json.loads(line)
-        except ValueError as error:
-            raise Stop(f"{path}:{number}: no JSON: {error}") from None
-        if not _is_case(case):
-            raise Stop(
-                f'{path}:{number}: expected an object with "id", "events" (a list with a "type" each), and texts'
-            )
-        yield case
-
-
-def _is_case(case: object) -> bool:
-    if not isinstance(case, dict) or "id" not in case or not isinstance(case.get("events"), list):
-        return False
-    texts = all(isinstance(case.get(name) or "", str) for name in ("title", "text", "lang", "published"))
-    return texts and all(isinstance(event, dict) and isinstance(event.get("type"), str) for event in case["events"])
 
 
 def _found(engine: Engine, case: Mapping[str, Any]) -> list[dict[str, Any]]:

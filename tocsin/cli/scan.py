@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
-from tocsin.errors import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from detectors.engine import Engine
     from detectors.scan import ScanResult
     from tocsin.cli.page import Piece
@@ -93,9 +90,9 @@ def _lines(path: Path, engine: Engine, language: str | None) -> None:
         Stop: the file cannot be read, or a line is none of ours; the lines before it are answered.
     """
     from detectors.scan import scan as scan_text, to_json
+    from tocsin.cli.corpus import articles
 
-    for number, line in _numbered(path):
-        article = _article(number, line)
+    for article in articles(path):
         result = scan_text(
             engine,
             id=article["id"],
@@ -105,31 +102,6 @@ def _lines(path: Path, engine: Engine, language: str | None) -> None:
             published=article.get("published"),
         )
         _put(to_json(result))
-
-
-def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as lines:
-            yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-    except OSError as error:
-        raise Stop(f"{path}: {error.strerror}") from error
-
-
-def _article(number: int, line: bytes) -> dict[str, Any]:
-    """Return the article of one line; the text may be missing where there is a title, and the other way round."""
-    try:
-        article = json.loads(line)
-    except ValueError as error:
-        raise Stop(f"line {number}: no JSON: {error}") from None
-    if not isinstance(article, dict) or not isinstance(article.get("id"), str | int):
-        raise Stop(f'line {number}: expected an object with "id", "title" and "text"')
-    texts = {key: article.get(key) or "" for key in ("title", "text")}
-    hints = {key: article.get(key) for key in ("lang", "published")}
-    if not all(isinstance(value, str) for value in texts.values()):
-        raise Stop(f'line {number}: "title" and "text" must be strings')
-    if not all(value is None or isinstance(value, str) for value in hints.values()):
-        raise Stop(f'line {number}: "lang" and "published" must be strings')
-    return {"id": str(article["id"]), **texts, **hints}
 
 
 def _put(answer: dict[str, Any]) -> None:
