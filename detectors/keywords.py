@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from detectors.regex import Regex
 from detectors.tokens import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence, Set as AbstractSet
+    from collections.abc import Collection, Iterator, Sequence, Set as AbstractSet
 
     from detectors.document import Document
     from detectors.settings import KeywordSettings
@@ -65,17 +67,22 @@ class Keywords:
         self._any = [Phrase.of(text) for text in settings.any]
         self._all = [Phrase.of(text) for text in settings.all]
         self._none = [Phrase.of(text) for text in settings.none]
+        self._regex = [Regex(text) for text in settings.regex]
 
     @property
     def words(self) -> set[str]:
         """All words that must or may be there."""
         return {word for phrase in (*self._any, *self._all) for word, _ in phrase.parts}
 
-    def may_match(self, words: AbstractSet[str]) -> bool:
-        """Tell whether an article can match of whose text only these *words* are known."""
+    def may_match(self, words: AbstractSet[str], texts: Collection[str]) -> bool:
+        """Tell whether an article of these *texts* can match, of which these *words* are in it."""
         if not all(phrase.may_stand(words) for phrase in self._all):
             return False
-        return not self._any or any(phrase.may_stand(words) for phrase in self._any)
+        if not self._any and not self._regex:
+            return True
+        if any(phrase.may_stand(words) for phrase in self._any):
+            return True
+        return any(regex.is_in(text) for regex in self._regex for text in texts)
 
     def find(self, document: Document) -> list[tuple[Sentence, int, int]]:
         """Where the article matches; empty when it does not."""
@@ -88,12 +95,22 @@ class Keywords:
             if hit is None:
                 return []
             found.append(hit)
-        if self._any:
+        if self._any or self._regex:
             hits = [(s, *place) for s in sentences for phrase in self._any for place in phrase.places(s)]
+            hits += [(s, *place) for s in sentences for regex in self._regex for place in _places(regex, s)]
             if not hits:
                 return []
             found = hits + found
         return found
+
+
+def _places(regex: Regex, sentence: Sentence) -> Iterator[tuple[int, int]]:
+    """Every (start, end) in words; a word that is fitted in part counts whole."""
+    offset = sentence.starts[0]
+    for start, end in regex.places(sentence.source[offset : sentence.ends[-1]]):
+        first = max(bisect_right(sentence.starts, start + offset) - 1, 0)
+        last = bisect_left(sentence.starts, end + offset)
+        yield first, max(last, first + 1)
 
 
 def _first(phrases: Sequence[Phrase], sentences: Sequence[Sentence]) -> tuple[Sentence, int, int] | None:

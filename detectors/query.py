@@ -14,7 +14,7 @@ NEAR counts the words between, in one sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Set as AbstractSet
+from collections.abc import Callable, Collection, Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -72,7 +72,7 @@ class Query:
         """Where the article matches; empty when it does not."""
         return self._root.find(document, None)
 
-    def may_match(self, words: AbstractSet[str]) -> bool:
+    def may_match(self, words: AbstractSet[str], _texts: Collection[str] = ()) -> bool:
         """Tell whether an article can match of whose text only these *words* (of `self.words`) are known."""
         return self._root.may(words)
 

@@ -20,16 +20,20 @@ class _Settings(BaseModel):
 
 
 class KeywordSettings(_Settings):
-    """Words and phrases; a trailing `*` takes every ending. `all` and `none` speak of the whole article."""
+    """Words and phrases; a trailing `*` takes every ending. `all` and `none` speak of the whole article.
+
+    `regex` are further ways to say what is under `any`: expressions of RE2, blind to case, each within one sentence.
+    """
 
     any: tuple[Word, ...] = ()
+    regex: tuple[Word, ...] = ()
     all: tuple[Word, ...] = ()
     none: tuple[Word, ...] = ()
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
-        if not self.any and not self.all:
-            raise ValueError("needs words under `any` or `all`")
+        if not self.any and not self.all and not self.regex:
+            raise ValueError("needs words under `any` or `all`, or expressions under `regex`")
         return self
 
 

@@ -30,4 +30,4 @@ class Wording:
         if not all(folds_evenly(text, folded[name], language) for name, text in fields.items()):
             return [rule for rule, _ in self._rules]  # a word may fold otherwise by itself than in its text
         found = {self._words[index] for text in folded.values() for index, _, _ in self._letters.found(text)}
-        return [rule for rule, conditions in self._rules if conditions.may_match(found)]
+        return [rule for rule, conditions in self._rules if conditions.may_match(found, fields.values())]

@@ -40,7 +40,7 @@ def test_explain_shows_what_matched_and_what_a_scope_took(tocsin: Tocsin, tmp_pa
 
     assert people.code == 0
     assert "✓ deaths" in people.out
-    assert "taken by negated: “Nobody”" in " ".join(people.out.split())
+    assert "taken by negated: “Nobody was”" in " ".join(people.out.split())
     assert "1 more sentences match nothing" in people.out
     told = json.loads(programs.out)
     assert [len(sentence["weighed"]) for sentence in told["sentences"]] == [1, 1, 0]
