@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from detectors import deaths, dismissal, slots, troops
+from detectors import deaths, dismissal, passing, slots, troops
 from detectors.candidates import Candidate, judge
 from detectors.document import Document, annotate
 from detectors.languages import language_of
@@ -212,7 +212,7 @@ class Engine:
         if close and document is not None:
             for rule in self._patterned:
                 if not rule.settings.languages or spoken in rule.settings.languages:
-                    candidates += _finder(rule).find(document, rule)
+                    candidates += passing.judged(document, rule, _finder(rule).find(document, rule))
         if document is not None:
             candidates += self._by_words(worded, document, spoken)
         detections = merged(candidates)
