@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WORDS_AHEAD: Final = 9
 OPENING_WORDS: Final = 6
 _YEAR_DIGITS: Final = 4
+# `the attack that killed twelve`: whoever says `the` takes it for known. At the top it may all the same be the news.
+RECALLED: Final = "recalled"
+RECALLED_FROM: Final = 3  # sentences, the title among them
 # `not ruled out` holds a `ruled out` and a `not` that mean nothing by themselves.
 LIFTS: Final = {"open_option": ("ruled_out", "negated", "rejected", "denied")}
 _BORDERS: Final = frozenset(",;:!?()–—")
@@ -44,6 +47,8 @@ def scopes_of(document: Document, sentence: Sentence, points: list[int]) -> dict
     _from_elsewhere(document, sentence, found)
     if sentence.is_question:
         found.setdefault("question", Cue("question", sentence, None))
+    if RECALLED in found and document.position(sentence) < RECALLED_FROM:
+        del found[RECALLED]
     for lifting, lifted in LIFTS.items():
         if lifting in found:
             for scope in lifted:
