@@ -254,12 +254,22 @@ def _standing(marks: list[Mark], holes: list[Mark]) -> Iterable[Mark]:
     long = [mark for mark in marks if mark.words > 1 and mark.tail is None]
     if not long and not holes:
         return marks
-    return [
-        mark
-        for mark in marks
-        if not any(_hides(other, mark) for other in long)
-        and not any(h.name == mark.name and h.start < mark.end and mark.start < h.end for h in holes)
-    ]
+    over: dict[int, list[Mark]] = {}
+    for phrase in long:
+        for at in range(phrase.start, phrase.end):
+            over.setdefault(at, []).append(phrase)
+    kept = []
+    for mark in marks:
+        if mark.end - mark.start == 1:
+            others: Iterable[Mark] = over.get(mark.start, ())
+        else:
+            others = [phrase for at in range(mark.start, mark.end) for phrase in over.get(at, ())]
+        if any(_hides(phrase, mark) for phrase in others):
+            continue
+        if holes and any(h.name == mark.name and h.start < mark.end and mark.start < h.end for h in holes):
+            continue
+        kept.append(mark)
+    return kept
 
 
 def _hides(longer: Mark, mark: Mark) -> bool:

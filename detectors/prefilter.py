@@ -33,6 +33,7 @@ MANY_FROM: Final = 10
 _MANY_DIGITS: Final = re.compile(r"\d[\d.,'’\u00a0\u202f ]*\d")
 OTHERS: Final = "others"  # what a pattern means that only takes counts away
 _WORD: Final = re.compile(LETTERS)
+_LETTERS: Final = re.compile(r"[^\W\d_]+")  # a combining mark parts a word; no entry that is looked for so has one
 _DIGITS: Final = "\x00#"  # stands for them among the words looked for, and in no text
 _TWO: Final = 2
 REMEMBERED_BITS: Final = 10_000
@@ -157,7 +158,7 @@ class Prefilter:
                 known = self._alone[key]
                 for bit, entries in self._accompanied[key]:
                     if words is None:
-                        words = frozenset(_WORD.findall(folded))
+                        words = frozenset(_LETTERS.findall(folded))
                     for rest in entries:
                         if all(part.stands_among(words, folded) for part in rest):
                             known |= bit
