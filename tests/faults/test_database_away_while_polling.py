@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(90)]
 QUICK = Timeouts(
     connect=timedelta(seconds=2),
     statement=timedelta(seconds=1),
-    lock=timedelta(seconds=1),
+    lock=timedelta(milliseconds=500),
     idle_in_transaction=timedelta(seconds=2),
 )
 POLLING = PollingSettings(
