@@ -264,18 +264,18 @@ class _Consumer:
             self._cursors[partition] = self._reader.cursor(partition)
         group, topic, position = self._group, self._topic, records[0].offset
         note = partial(_note_attempt, group=group, topic=topic, partition=partition, position=position)
-        starts = await persist(self._store, self._clock, note)
-        if starts > 1 and not self._singly:
-            self._singly = most
-            records = self._only(records, partition, 1)
-        self._singly = max(0, self._singly - 1)
         try:
+            starts = await persist(self._store, self._clock, note)
+            if starts > 1 and not self._singly:
+                self._singly = most
+                records = self._only(records, partition, 1)
+            self._singly = max(0, self._singly - 1)
             if starts >= STARTS:
                 died: Unit = partial(_died, clock=self._clock, group=group, record=records[0])
                 await self._put(_Batch(records, [died], self._expected(records)))
             else:
                 await self._put(await self._made(records, self._expected(records)))
-        except (TryLater, Stop, asyncio.CancelledError):
+        except (TryLater, Stop, asyncio.CancelledError):  # a note whose writer was cancelled is written all the same
             withdraw = partial(_withdraw_attempt, group=group, topic=topic, partition=partition, position=position)
             with suppress(StoreUnavailable, Fenced):  # in place of a cancellation it would swallow that
                 await self._store.write(withdraw)

@@ -66,7 +66,9 @@ async def test_the_age_of_what_waits_for_the_relay_grows_while_no_broker_answers
         after_one = await scraped(house)
         await clock.move(MINUTE)
         after_two = await scraped(house)
-        await store.write(lambda tx: tx.outbox.remove([row.position for row in tx.outbox.lowest(most=9, most_bytes=9)]))
+        await store.write(
+            lambda tx: tx.outbox.remove({row.position: row.id for row in tx.outbox.lowest(most=9, most_bytes=9)})
+        )
         at_last = await scraped(house)
 
     assert "tocsin_relay_oldest_seconds 0.0\n" in before

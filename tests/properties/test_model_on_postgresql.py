@@ -51,7 +51,7 @@ class Cluster(Pipeline):
             topic = self.broker.setdefault(row.topic, [])
             topic.append(StoredRecord(position=len(topic), key=row.key, id=row.id, value=row.value))
         if rows and not dies:
-            self.run(self.store.write(lambda tx: tx.outbox.remove([row.position for row in rows])))
+            self.run(self.store.write(lambda tx: tx.outbox.remove({row.position: row.id for row in rows})))
 
     @override
     def fetched(self, start: int, most: int) -> list[StoredRecord]:

@@ -156,7 +156,7 @@ async def test_what_the_relay_set_aside_waits_for_the_broker_again(cluster: str)
     async with a_cluster_store(cluster) as store:
         desk = Desk(store=store, clock=FakeClock(NOON + HOUR), receivers=set)
         await store.write(lambda tx: tx.emit("articles.v1", key="k", record_id="article-1", value=b"{}"))
-        await store.write(lambda tx: tx.outbox.remove([row.position for row in waiting(tx)]))
+        await store.write(lambda tx: tx.outbox.remove({row.position: row.id for row in waiting(tx)}))
         seen = store.mark("outbox")
 
         decision = await replayed(store, desk, a_letter(stage="relay", key="k"))

@@ -464,3 +464,19 @@ async def test_the_outbox_keeps_a_record_that_stands_where_one_has_landed(cluste
 
         assert kept == ["new"]
         assert await store.read(lambda tx: tx.outbox.lowest(most=10, most_bytes=10_000)) == []
+
+
+async def test_our_sessions_are_known_by_their_name_whatever_the_connection_string_calls_them(cluster: str) -> None:
+    async with a_cluster_store(f"{cluster}?application_name=newsdesk") as store:
+        name = await store.read(lambda tx: tx.conn.exec_driver_sql("SHOW application_name").scalar_one())
+
+    assert name == "tocsin newsdesk"
+
+
+async def test_a_waiting_record_is_removed_by_its_id_as_well_as_its_position(cluster: str) -> None:
+    async with a_cluster_store(cluster) as store:
+        await store.write(lambda tx: tx.emit("articles.v1", key="k", record_id="a", value=b"{}"))
+        (row,) = await store.read(lambda tx: tx.outbox.lowest(most=9, most_bytes=99))
+
+        assert await store.write(lambda tx: tx.outbox.remove({row.position: "another"})) == 0
+        assert await store.write(lambda tx: tx.outbox.remove({row.position: "a"})) == 1

@@ -29,7 +29,8 @@ _REMOVE: Final = delete(records).where(_AMONG)
 # By their ids as well: a standby that took over without our last commits gives their positions to others.
 _THESE: Final = records.c.record_id == func.any(bindparam("ids", type_=ARRAY(Text)))
 # One round trip: this is done for every record there is, and hardly any was replayed.
-_LANDED: Final = _REMOVE.where(_THESE).returning(records.c.topic, records.c.record_id).cte("landed")
+_REMOVE_THESE: Final = _REMOVE.where(_THESE)
+_LANDED: Final = _REMOVE_THESE.returning(records.c.topic, records.c.record_id).cte("landed")
 _REMOVE_LANDED: Final = (
     delete(replays)
     .where(
@@ -98,6 +99,6 @@ class OutboxRepository:
         """Forget records, given as their *ids* by position, that are with the broker, and that they were replayed."""
         self._conn.execute(_REMOVE_LANDED, {"positions": list(ids), "ids": list(ids.values())})
 
-    def remove(self, positions: Collection[int]) -> int:
-        """Forget records, wherever they are by now; return how many still waited."""
-        return self._conn.execute(_REMOVE, {"positions": list(positions)}).rowcount
+    def remove(self, ids: Mapping[int, str]) -> int:
+        """Forget records, given as their *ids* by position, wherever they are by now; return how many still waited."""
+        return self._conn.execute(_REMOVE_THESE, {"positions": list(ids), "ids": list(ids.values())}).rowcount

@@ -266,10 +266,10 @@ class Commits:
     def _no_room(self, session: Session) -> str:
         """Return why no article is accepted, if so: state and alerts keep the room that a full outbox would take."""
         if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_EVERY_S  # also when the question takes too long and fails
             (waiting,) = session.execute(_WAITING, {"limit": OUTBOX_LIMIT}).fetchone() or (0,)
             self._full = f"{waiting:,} records wait for the brokers" if waiting > OUTBOX_LIMIT else ""
             self._troubles.note(QUOTA, self._full)
-            self._look_at = time.monotonic() + LOOK_EVERY_S
         return self._full
 
     def _judge(self, order: Order, session: Session, *, patient: bool) -> None:

@@ -150,14 +150,16 @@ def connect(dsn: str, *, timeouts: Timeouts, name: str, patience_s: float | None
         **_KEEPALIVES,
         "tcp_user_timeout": _UNACKNOWLEDGED_MS,
         "connect_timeout": max(2, round(timeouts.connect.total_seconds())),
-        "application_name": f"{PROGRAM} {name}".strip(),
         "target_session_attrs": "read-write",  # after a fail-over: the new primary, not the old one
         "client_encoding": "UTF8",
     }
     theirs = parsed(dsn)
+    named = f"{PROGRAM} {theirs.pop('application_name', None) or name}".strip()  # by which `PROGRAM` finds it
     if goes_abroad(theirs):
         ours["sslmode"] = "require"  # libpq's own default goes on in plain text when the server has no TLS
-    session = Session.connect(conninfo.make_conninfo("", **{**ours, **theirs}), autocommit=True)
+    session = Session.connect(
+        conninfo.make_conninfo("", **{**ours, **theirs, "application_name": named}), autocommit=True
+    )
     try:
         session.patience_s = timeouts.connect.total_seconds()
         for dumper in (_TextBinary, _Text, _TextUnknown):  # the last one is taken where the type is not known

@@ -84,8 +84,9 @@ class Sender:
         self._stream = stream
         self._partitioner = DefaultPartitioner()
         self._every: dict[str, list[int]] = {}
-        self._singly: set[int] = set()  # sent alone, because one of them is refused
-        self._corrupt: Counter[int] = Counter()
+        # By position and id: a standby that lacks our last commits gives their positions to others.
+        self._singly: set[tuple[int, str]] = set()  # sent alone, because one of them is refused
+        self._corrupt: Counter[tuple[int, str]] = Counter()
         self._patience = DEAF_LOOKS
 
     async def send(self, producer: Any, rows: Sequence[OutboxRecord], outcome: Outcome) -> BaseException | None:  # noqa: ANN401  aiokafka has no types
@@ -106,9 +107,9 @@ class Sender:
 
     def forget(self, positions: Collection[int]) -> None:
         """Forget what is remembered of rows that never come again."""
-        self._singly.difference_update(positions)
-        for position in self._corrupt.keys() & positions:
-            del self._corrupt[position]
+        self._singly = {one for one in self._singly if one[0] not in positions}
+        for one in [one for one in self._corrupt if one[0] in positions]:
+            del self._corrupt[one]
 
     def _lanes(self, rows: Sequence[OutboxRecord], outcome: Outcome) -> list[_Lane]:
         """Part *rows* by partition; those that can never go are refused at once."""
@@ -152,19 +153,19 @@ class Sender:
         if not corrupt and not isinstance(error, REFUSALS):
             return
         if len(chosen) > 1:
-            self._singly.update(row.position for row in chosen)
+            self._singly.update(map(_which, chosen))
             return
         (row,) = chosen
-        self._corrupt[row.position] += corrupt
-        if not corrupt or self._corrupt[row.position] >= CORRUPT_SENDS:
+        self._corrupt[_which(row)] += corrupt
+        if not corrupt or self._corrupt[_which(row)] >= CORRUPT_SENDS:
             outcome.refused[row.position] = (row, f"Kafka refuses it: {told(error)}")
 
     def _batches(self, producer: Any, rows: Sequence[OutboxRecord]) -> Iterator[tuple[Any, list[OutboxRecord]]]:  # noqa: ANN401  aiokafka has no types
         batch = producer.create_batch()
         chosen: list[OutboxRecord] = []
         for row in rows:
-            alone = row.position in self._singly
-            if chosen and (alone or chosen[-1].position in self._singly or not _put(batch, row)):
+            alone = _which(row) in self._singly
+            if chosen and (alone or _which(chosen[-1]) in self._singly or not _put(batch, row)):
                 yield batch, chosen
                 batch, chosen = producer.create_batch(), []
             if not chosen:
@@ -199,6 +200,10 @@ class Sender:
 def told(error: BaseException) -> str:
     """Name *error* with what it says."""
     return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _which(row: OutboxRecord) -> tuple[int, str]:
+    return row.position, row.id
 
 
 def _put(batch: Any, row: OutboxRecord) -> bool:  # noqa: ANN401  aiokafka has no types

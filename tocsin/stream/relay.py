@@ -23,7 +23,7 @@ from tocsin.stream.inside import let_go
 from tocsin.stream.port import StreamRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from tocsin.clock import Clock
@@ -143,7 +143,7 @@ class Relay:
         if not outcome:
             return
         at = self._clock.now()
-        letters = {where: _letter(row, reason, at=at) for where, (row, reason) in outcome.refused.items()}
+        letters = [(row, _letter(row, reason, at=at)) for row, reason in outcome.refused.values()]
         await store.write(partial(_removed, landed=outcome.landed, letters=letters))
         self._outcome.forget(outcome)
         self._sender.forget(outcome.positions())
@@ -157,10 +157,12 @@ async def _lowest(store: Store, *, but: frozenset[int]) -> list[OutboxRecord]:
     return await store.read(lambda tx: tx.outbox.lowest(most=AT_ONCE, most_bytes=AT_ONCE_BYTES, but=but))
 
 
-def _removed(tx: Tx, *, landed: Mapping[int, tuple[str, str]], letters: Mapping[int, DeadLetter]) -> None:
+def _removed(
+    tx: Tx, *, landed: Mapping[int, tuple[str, str]], letters: Sequence[tuple[OutboxRecord, DeadLetter]]
+) -> None:
     tx.outbox.remove_landed({position: record_id for position, (_, record_id) in landed.items()})
-    for position, letter in letters.items():
-        if tx.outbox.remove((position,)):  # else another relay has brought it there meanwhile, or set it aside
+    for row, letter in letters:
+        if tx.outbox.remove({row.position: row.id}):  # else another relay has brought it there, or set it aside
             put_aside(tx, _counted(tx, letter))
 
 

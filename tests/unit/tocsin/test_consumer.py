@@ -5,12 +5,12 @@ import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tocsin.clock import SystemClock
-from tocsin.consumer import Unit, Work, consume
+from tocsin.consumer import STARTS, Unit, Work, consume
 from tocsin.errors import JobUnprepared
 from tocsin.stream.port import ARTICLES, READINGS, StreamRecord
 from tocsin.terms import FencedStore, Term
@@ -281,3 +281,38 @@ async def test_work_that_is_the_first_to_hear_of_its_lost_lease_comes_to_an_end(
 
         assert term.is_lost
         assert await names(store) == ["before"]
+
+
+class Reluctant:
+    """A store that writes what it is given and answers only when it may; a caller that goes away changes nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.given = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def write(self, unit: Any) -> Any:
+        answer = await asyncio.shield(asyncio.create_task(self._store.write(unit), name="write"))
+        self.given.set()
+        await self.may_answer.wait()
+        return answer
+
+
+async def test_being_called_off_while_an_attempt_is_noted_is_not_held_against_the_record(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream = SharedStream(store)
+        stream.put(0, "a")
+
+        for _ in range(STARTS):
+            reluctant = Reluctant(store)
+            async with consuming(stream, reluctant):
+                await reluctant.given.wait()
+                asyncio.get_running_loop().call_later(0.05, reluctant.may_answer.set)
+        async with consuming(stream, store):
+            await until_passed(store, 1)
+
+        assert await names(store) == ["a"]
+        assert await store.read(lambda tx: tx.dead_letters.count()) == 0
