@@ -53,13 +53,17 @@ class PatternSettings(_Settings):
 
 
 class RuleTestSettings(_Settings):
-    """A text, and what the rule must find in it: of each event, the attributes that are named."""
+    """A text, and what the rule must find in it: of each event, the attributes that are named.
+
+    A `pending` one is not found yet; once it is, it fails until the word is taken away.
+    """
 
     language: Language | None = None
     title: str = ""
     text: str = ""
     published: str | None = None
     expect: tuple[dict[str, object], ...] = ()
+    pending: bool = False
 
 
 class RuleSettings(_Settings):

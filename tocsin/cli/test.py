@@ -97,7 +97,10 @@ def _report(told: Sequence[tuple[Problem, TestResult]], untested: Sequence[str])
             for difference in result.differences:
                 typer.echo(f"    {difference}")
             typer.echo(f"    found: {json.dumps([_short(event) for event in result.found], ensure_ascii=False)}")
-        typer.echo(f"  SUCCESS ({len(tests)} tests)" if not failed else f"  {len(failed)} of {len(tests)} tests failed")
+        waiting = sum(result.pending for _, result in tests)
+        pending = f", {waiting} pending" if waiting else ""
+        done = f"  SUCCESS ({len(tests)} tests{pending})"
+        typer.echo(f"  {len(failed)} of {len(tests)} tests failed{pending}" if failed else done)
     if untested:
         typer.echo(f"Without tests: {', '.join(untested)}")
 
@@ -114,6 +117,7 @@ def _as_json(place: Problem, result: TestResult) -> dict[str, object]:
         "rule": result.rule,
         "test": result.number,
         "passed": result.passed,
+        "pending": result.pending,
         "differences": list(result.differences),
         "text": result.text,
         "expected": list(result.expected),

@@ -60,3 +60,15 @@ def test_tests_for_no_rule_and_unknown_words_are_mistakes_of_the_configuration(t
     assert about_rule.code == about_word.code == 1
     assert "strikes.en.yaml:2:7: there is no rule 'strike', did you mean 'strikes'?" in about_rule.out
     assert "txt" in about_word.out
+
+
+def test_what_is_not_found_yet_may_wait_and_must_not_when_it_is_found(tocsin: Tocsin, tmp_path: Path) -> None:
+    waiting = TESTS.replace("expect: [{country: GH}]", "expect: [{country: GH}], pending: true")
+    found = waiting.replace("country: GH", "country: NG")
+
+    first = tocsin("test", a_configuration(tmp_path / "first", waiting), "--rule", "strikes")
+    second = tocsin("test", a_configuration(tmp_path / "second", found), "--rule", "strikes")
+
+    assert (first.code, second.code) == (0, 1)
+    assert "SUCCESS (3 tests, 1 pending)" in first.out
+    assert "passes now: take `pending` away" in second.out
