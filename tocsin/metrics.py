@@ -71,6 +71,9 @@ RELAY_PUBLISHED = Counter(
 RELAY_OLDEST_SECONDS = Gauge(
     "tocsin_relay_oldest_seconds", "Age of the record that waits longest for the relay.", registry=REGISTRY
 )
+RELAY_LATE = Gauge(
+    "tocsin_relay_late_partitions", "Partitions that do not take their records while others may.", registry=REGISTRY
+)
 RELAY_REBUILDS = Counter(
     "tocsin_relay_rebuilds", "Producers replaced because they failed or were stuck.", registry=REGISTRY
 )

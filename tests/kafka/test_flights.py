@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from typing_extensions import override
 
 from tests.kafka.houses import KafkaHouse, a_kafka_house, relaying
-from tests.kafka.test_relay import StoreOfARelay, T, shrink, there
+from tests.kafka.test_relay import StoreOfARelay, T, alter, shrink, there
+from tests.servers.kafka import KafkaCluster
+from tocsin import metrics
 from tocsin.clock import SystemClock
-from tocsin.errors import StoreUnavailable
+from tocsin.errors import StoreUnavailable, StreamUnavailable
 from tocsin.store.port import Store
 from tocsin.store.tx import Tx
+from tocsin.stream.flight import Sender
 from tocsin.stream.port import ARTICLES, READINGS
 from tocsin.stream.relay import Relay
 
@@ -56,6 +61,86 @@ async def test_a_partition_that_fails_does_not_hold_up_the_others(postgresql: st
         found = await ids(house, ARTICLES)
 
     assert found == [f"{n}" for n in range(600)]  # once, and in order
+
+
+LATE, BACK = "partitions do not take their records", "partitions take their records again"
+
+
+@pytest.mark.timeout(120)
+async def test_a_partition_without_a_leader_holds_nobody_up_and_is_gone_on_with(
+    postgresql: str, kafka_cluster: KafkaCluster
+) -> None:
+    addresses = kafka_cluster.addresses
+    async with a_kafka_house(postgresql, addresses[0], relay=False, brokers=addresses, partitions=3) as house:
+        with capture_logs() as logs:
+            async with relaying(Relay(house.stream, clock=SystemClock()), house.store):
+                await asyncio.to_thread(kafka_cluster.brokers[0].kill)  # and with it the only replica of one of them
+                keys = await put_out_everywhere(house, 1_500)
+                async with asyncio.timeout(20):
+                    while len(sound := await with_as_many(house, 1_500)) < 2:
+                        await asyncio.sleep(0.1)
+                await asyncio.sleep(12)  # longer than a batch lives in a client that gives it up
+                late = metrics.RELAY_LATE._value.get()
+                await asyncio.to_thread(kafka_cluster.heal)
+                await house.relayed()
+
+        await assert_all_in_order(house, keys, 1_500)
+
+    assert late == 1
+    told = [log.get("partitions") for log in logs if log["event"] in (LATE, BACK)]
+    assert told[-2:] == [[f"{ARTICLES}-{at}" for at in keys.keys() - sound], None]
+    assert "producer rebuilt" not in [log["event"] for log in logs]
+
+
+@pytest.mark.timeout(120)
+async def test_a_topic_with_too_few_replicas_holds_no_other_up_and_is_gone_on_with(
+    postgresql: str, kafka_cluster: KafkaCluster
+) -> None:
+    addresses = kafka_cluster.addresses
+    async with a_kafka_house(
+        postgresql, addresses[0], relay=False, brokers=addresses, partitions=3, replication=3
+    ) as house:
+        await alter(house, ARTICLES, {"min.insync.replicas": "3"})
+        async with relaying(Relay(house.stream, clock=SystemClock()), house.store):
+            await asyncio.to_thread(kafka_cluster.brokers[0].kill)
+            keys = await put_out_everywhere(house, 1_500)
+            await asyncio.sleep(6)
+            await put_out(house, 100)
+            async with asyncio.timeout(10):
+                while len(await ids(house)) < 100:
+                    await asyncio.sleep(0.1)
+            stuck = await house.store.read(lambda tx: tx.topics.lag())
+            await asyncio.to_thread(kafka_cluster.heal)
+            await house.relayed()
+
+        assert await ids(house) == [f"{n}" for n in range(100)]
+        await assert_all_in_order(house, keys, 1_500)
+
+    assert max(stuck.values()) >= 3_000  # two partitions at least were led by brokers that waited for a third replica
+
+
+async def put_out_everywhere(house: KafkaHouse, count: int) -> dict[int, str]:
+    """Put out *count* articles for each of three partitions; return the key that each has."""
+    keys = {Sender(house.stream).where(ARTICLES, f"k{n}")[1]: f"k{n}" for n in range(50)}
+    for key in keys.values():
+        rows = [(key, f"{key} {n}", b"x") for n in range(count)]
+        await house.store.write(lambda tx, rows=rows: tx.emit_all(ARTICLES, rows))  # type: ignore[misc]  # mypy infers no lambda with defaults
+    return keys
+
+
+async def assert_all_in_order(house: KafkaHouse, keys: dict[int, str], count: int) -> None:
+    for at, key in keys.items():
+        found = [one.id for one in await there(house, ARTICLES, partition=at)]
+        assert list(dict.fromkeys(found)) == [f"{key} {n}" for n in range(count)]
+
+
+async def with_as_many(house: KafkaHouse, count: int) -> set[int]:
+    """Return the partitions of articles that have so many records."""
+    try:
+        bounds = await house.stream.bounds(ARTICLES)
+    except StreamUnavailable:
+        return set()
+    return {at for at, bound in bounds.items() if bound.end >= count}
 
 
 class Flipping:

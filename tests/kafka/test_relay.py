@@ -214,11 +214,15 @@ async def test_how_often_a_record_was_refused_is_counted_over_its_replays(postgr
 
 
 async def shrink(house: KafkaHouse, topic: str, size: str) -> None:
+    await alter(house, topic, {"max.message.bytes": size})
+
+
+async def alter(house: KafkaHouse, topic: str, settings: dict[str, str]) -> None:
     admin = AIOKafkaAdminClient(**house.stream.brokers.arguments())
     await admin.start()
     try:
         name = f"{house.settings.prefix}{topic}"
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": size})])
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, settings)])
     finally:
         await admin.close()
     await asyncio.sleep(0.5)

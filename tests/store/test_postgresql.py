@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import timedelta
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -480,3 +481,31 @@ async def test_a_waiting_record_is_removed_by_its_id_as_well_as_its_position(clu
 
         assert await store.write(lambda tx: tx.outbox.remove({row.position: "another"})) == 0
         assert await store.write(lambda tx: tx.outbox.remove({row.position: "a"})) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_waits_is_found_past_any_number_of_records_that_are_late(cluster: str, seed: int) -> None:
+    chance = Random(seed)
+    rows = [(f"{'late' if chance.random() < 0.99 else 'k'}{n % 7}", f"{n}", b"x" * 10) for n in range(11_000)]
+    async with a_cluster_store(cluster) as store:
+        await store.write(lambda tx: tx.emit_all(TOPIC, rows))
+        landed = chance.sample(range(11_000), 100)
+        every = await store.read(lambda tx: tx.outbox.lowest(most=11_000, most_bytes=10_000_000))
+        but = frozenset(every[at].position for at in landed)
+        wanted = [one.position for one in every if not one.key.startswith("late") and one.position not in but]
+        found: list[int] = []
+        above, most = 0, chance.randint(1, 60)
+        while True:
+            some, passed = await store.read(
+                lambda tx, above=above, but=but: tx.outbox.lowest_but(  # type: ignore[misc]  # mypy infers no lambda with defaults
+                    lambda _, key: key.startswith("late"), above=above, most=most, most_bytes=15 * most, but=but
+                )
+            )
+            assert not any(above < position <= passed for position in set(wanted) - but)
+            if not some:
+                break
+            found += [one.position for one in some]
+            but |= {one.position for one in some}
+            above = passed
+
+    assert found == wanted

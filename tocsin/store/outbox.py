@@ -14,7 +14,7 @@ from tocsin.store.schema import Text, insert_ignore, seal
 from tocsin.store.topics import intact, records, seen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -23,6 +23,13 @@ _SIZES: Final = (
     select(records.c.position, func.length(records.c.value).label("size"))
     .order_by(records.c.position)
     .limit(bindparam("most", type_=BigInteger))
+)
+_PAGE: Final = 5_000
+_PAGES: Final = (
+    select(records.c.position, records.c.topic, records.c.key, func.length(records.c.value).label("size"))
+    .where(records.c.position > bindparam("above", type_=BigInteger))
+    .order_by(records.c.position)
+    .limit(_PAGE)
 )
 _CHOSEN: Final = select(records).where(_AMONG).order_by(records.c.position)
 _REMOVE: Final = delete(records).where(_AMONG)
@@ -65,18 +72,40 @@ class OutboxRepository:
         Never "those after the last one": positions are given in one order and committed in another, so a lower one
         may come to light later.
         """
-        chosen: list[int] = []
-        total = 0
-        for position, size in self._conn.execute(_SIZES, {"most": most + len(but)}):
-            if position in but:
-                continue
-            total += size
-            if chosen and total > most_bytes:
-                break
-            chosen.append(position)
+        sizes = self._conn.execute(_SIZES, {"most": most + len(but)})
+        return self._rows(_fitting(((at, size) for at, size in sizes if at not in but), most, most_bytes))
+
+    def lowest_but(
+        self,
+        is_late: Callable[[str, str], bool],
+        *,
+        above: int,
+        most: int,
+        most_bytes: int,
+        but: Collection[int] = (),
+    ) -> tuple[list[OutboxRecord], int]:
+        """Return what `lowest` does, without records whose topic and key are late, however many there are of them.
+
+        Looks *above* that position only, and returns the position up to which it has found none but these.
+        """
+        passed = above
+
+        def in_time() -> Iterator[tuple[int, int]]:
+            nonlocal passed
+            found, at = False, above
+            while page := self._conn.execute(_PAGES, {"above": at}).all():
+                for at, topic, key, size in page:
+                    if at in but or is_late(topic, key):
+                        passed = passed if found else at
+                    else:
+                        found = True
+                        yield at, size
+
+        return self._rows(_fitting(in_time(), most, most_bytes)), passed
+
+    def _rows(self, chosen: list[int]) -> list[OutboxRecord]:
         if not chosen:
             return []
-        rows = self._conn.execute(_CHOSEN, {"positions": chosen[:most]})
         return [
             OutboxRecord(
                 position=row.position,
@@ -86,7 +115,7 @@ class OutboxRepository:
                 value=intact(row.value),
                 at=row.at,
             )
-            for row in rows
+            for row in self._conn.execute(_CHOSEN, {"positions": chosen})
         ]
 
     def put_again(self, topic: str, *, key: str, record_id: str, value: bytes, at: datetime) -> bool:
@@ -102,3 +131,17 @@ class OutboxRepository:
     def remove(self, ids: Mapping[int, str]) -> int:
         """Forget records, given as their *ids* by position, wherever they are by now; return how many still waited."""
         return self._conn.execute(_REMOVE_THESE, {"positions": list(ids), "ids": list(ids.values())}).rowcount
+
+
+def _fitting(sizes: Iterable[tuple[int, int]], most: int, most_bytes: int) -> list[int]:
+    """Return the first positions of *sizes* that go together: at least one where there is one."""
+    chosen: list[int] = []
+    total = 0
+    for position, size in sizes:
+        total += size
+        if chosen and total > most_bytes:
+            break
+        chosen.append(position)
+        if len(chosen) == most:
+            break
+    return chosen

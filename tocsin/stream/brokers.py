@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from tocsin import metrics
 from tocsin.errors import Stop, StreamUnavailable
 from tocsin.quantities import Wrong
-from tocsin.stream.inside import BROKER_S, PARTING_S, brokers_known_to, keep_track, let_go, tame
+from tocsin.stream.inside import BROKER_S, PARTING_S, brokers_known_to, keep_track, let_go, never_give_up, tame
 from tocsin.stream.settings import split_broker
 from tocsin.stream.tokens import ClientCredentials, FileToken
 
@@ -72,6 +72,7 @@ class Brokers:
         producer = AIOKafkaProducer(**self.arguments(), **arguments)
         tame(producer.client, may_dial=self._may_dial)
         keep_track(producer)
+        never_give_up(producer)
         return producer
 
     def admin(self) -> Any:  # noqa: ANN401  aiokafka has no types

@@ -19,11 +19,13 @@ def go_on_at(
 ) -> Mapping[int, int]:
     """Return the oldest record there is, by partition, and raise the alarm over those that are gone.
 
-    A partition of *asked* that by now has what was asked for is left out.
+    A partition of *asked* that by now has what was asked for is left out, and so is one of which nothing is known.
     """
     anew = {}
     for one, offset in asked.items():
-        begin, end = begins.get(one, 0), ends.get(one, 0)
+        if one not in begins or one not in ends:
+            continue
+        begin, end = begins[one], ends[one]
         where = {"group": group, "topic": topic, "partition": one, "cursor": offset, "go_on_at": begin}
         if begin <= offset <= end:
             continue  # asked again meanwhile

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiokafka.client
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 BROKER_S: Final = 3.0  # for one broker to take a connection and to answer; then the next is tried
 PARTING_S: Final = 2.0  # to leave a group and close connections; a broker that is away can't be told anything
 METADATA_RETRY_S: Final = 0.2
+NO_LEADER: Final = -1  # None is of a topic or partition that nothing is known of
 
 
 class Client(Protocol):
@@ -104,6 +106,35 @@ def keep_track(producer: Any) -> None:  # noqa: ANN401  aiokafka has no types
             sender.under_way.discard(task)
 
     sender._send_produce_req = tracked  # noqa: SLF001  see above
+
+
+def never_give_up(producer: Any) -> None:  # noqa: ANN401  aiokafka has no types
+    """Have *producer* keep a batch whose partition has no leader, as an idempotent one keeps all others.
+
+    Else such a batch fails when a request's time is over, and its number is missing before the next of its partition.
+    """
+    producer._message_accumulator._batch_ttl = float("inf")  # noqa: SLF001  aiokafka offers no other way to it
+
+
+async def led(client: Client, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+    """Return those of *partitions* that have a leader, as far as a broker says so just now."""
+    inner = _inner(client)
+    asked = list(partitions)
+    for topic in {one.topic for one in asked}:
+        await inner.add_topic(topic)  # nothing is said of topics that nobody has asked about
+    if _leaderless(inner, asked):
+        await inner.force_metadata_update()
+    without = _leaderless(inner, asked)
+    return [one for one in asked if one not in without]
+
+
+def has_leaderless(client: Client, partitions: Iterable[TopicPartition]) -> bool:
+    """Say whether one of *partitions* had no leader when *client* last heard of it."""
+    return bool(_leaderless(_inner(client), partitions))
+
+
+def _leaderless(inner: Any, partitions: Iterable[TopicPartition]) -> frozenset[TopicPartition]:  # noqa: ANN401  aiokafka has no types
+    return frozenset(one for one in partitions if inner.cluster.leader_for_partition(one) == NO_LEADER)
 
 
 def brokers_known_to(client: Client) -> Iterable[tuple[str, int]]:

@@ -129,22 +129,24 @@ class KafkaStream:
         return await self._lookers.look(name, topic, partition, start=start, most=most, timeout_s=timeout_s)
 
     async def bounds(self, topic: str) -> Mapping[int, Bounds]:
-        """Return what there is to look at, by partition.
+        """Return what there is to look at, by partition; one without a leader is left out.
 
         Raises:
             StreamUnavailable: no broker answers as it should.
         """
         every = range(topics.partitions(self.settings, topic))
         name = f"{self.settings.prefix}{topic}"
-        firsts, ends = await self.probe.begins(name, every), await self.probe.ends(name, every)
+        firsts = await self.probe.begins(name, every)
+        ends = await self.probe.ends(name, every) if firsts is not None else None
         if firsts is None or ends is None:
             raise StreamUnavailable(self.trouble or "no broker answers")
-        return {one: Bounds(firsts[one], ends[one]) for one in every}
+        return {one: Bounds(firsts[one], ends[one]) for one in every if one in firsts and one in ends}
 
     async def lag(self) -> Mapping[tuple[str, str], int]:
         """Return, for each (group, topic) that has a cursor, how many records wait, and what the relay has before it.
 
-        While no broker answers, the numbers of the groups are the last that were known.
+        While no broker answers, the numbers of the groups are the last that were known; while a partition has no
+        leader, they do not fall.
         """
         async with self._measuring:
             if time.monotonic() - self._lag_at >= LAG_FRESH_S:
@@ -164,9 +166,12 @@ class KafkaStream:
             except StreamUnavailable:
                 return gone | waiting
         for (group, topic), positions in cursors.items():
-            waiting[group, topic] = sum(
+            found = bounds.get(topic, {})
+            behind = sum(
                 bound.end - max(bound.first, positions.get(partition, 0))
-                for partition, bound in bounds.get(topic, {}).items()
+                for partition, bound in found.items()
                 if bound.end > positions.get(partition, 0)
             )
+            whole = topic not in bounds or len(found) == topics.partitions(self.settings, topic)
+            waiting[group, topic] = behind if whole else max(behind, self._lag.get((group, topic), 0))
         return gone | waiting

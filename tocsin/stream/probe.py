@@ -13,10 +13,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from tocsin.errors import StreamUnavailable
-from tocsin.stream.inside import let_go
+from tocsin.stream.inside import has_leaderless, led, let_go
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tocsin.stream.brokers import Brokers
 
@@ -24,7 +24,7 @@ ANSWER_S: Final = 2.0  # once a broker is reached
 
 
 class Probe:
-    """Asks for offsets in bounded time; None means that no broker answers."""
+    """Asks for offsets in bounded time; None means that no broker answers. A partition without a leader is left out."""
 
     def __init__(self, brokers: Brokers) -> None:
         self._brokers = brokers
@@ -52,9 +52,9 @@ class Probe:
         except StreamUnavailable as error:
             self._brokers.away(str(error))
             return None
+        wanted = [TopicPartition(name, one) for one in partitions]
         try:
-            async with asyncio.timeout(ANSWER_S):
-                found = await getattr(consumer, what)([TopicPartition(name, one) for one in partitions])
+            found = await self._offsets(consumer, what, wanted)
         except (KafkaError, OSError, TimeoutError) as error:
             if self._consumer is consumer:
                 self._consumer = None
@@ -63,6 +63,30 @@ class Probe:
             return None
         self._brokers.back()
         return {one.partition: offset for one, offset in found.items()}
+
+    async def _offsets(
+        self,
+        consumer: Any,  # noqa: ANN401  aiokafka has no types
+        what: str,
+        wanted: Sequence[TopicPartition],
+    ) -> Mapping[TopicPartition, int]:
+        """Ask once more without those that turn out to have no leader: aiokafka asks for them until time is over."""
+        try:
+            return await self._offsets_of_led(consumer, what, wanted)
+        except (KafkaError, TimeoutError):
+            if not has_leaderless(consumer, wanted):
+                raise
+        return await self._offsets_of_led(consumer, what, wanted)
+
+    async def _offsets_of_led(
+        self,
+        consumer: Any,  # noqa: ANN401  aiokafka has no types
+        what: str,
+        wanted: Sequence[TopicPartition],
+    ) -> Mapping[TopicPartition, int]:
+        async with asyncio.timeout(ANSWER_S):
+            asked = await led(consumer, wanted)
+            return dict(await getattr(consumer, what)(asked)) if asked else {}
 
     async def _started(self) -> Any:  # noqa: ANN401  aiokafka has no types
         failures = self._failures

@@ -17,6 +17,7 @@ import structlog
 from tocsin import metrics
 from tocsin.errors import StoreUnavailable, StreamUnavailable, TryLater
 from tocsin.store.relayed import RELAY, WAKE
+from tocsin.stream.backlog import Backlog
 from tocsin.stream.dead_letters import letter_of, put_aside
 from tocsin.stream.flight import Outcome, Sender, told
 from tocsin.stream.inside import let_go
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-AT_ONCE: Final = 1_000  # records in one flight
-AT_ONCE_BYTES: Final = 8 * 1024 * 1024
 BATCH_BYTES: Final = 256 * 1024  # of one partition in one request
 IDLE_S: Final = 5.0  # longest wait for a wake-up before looking again
 RETRY_S: Final = 0.5
@@ -48,14 +47,17 @@ class Relay:
     """Empties the outbox for ever, whenever it has the right to.
 
     What the brokers have and the outbox does not know of yet is kept here, so that it is not sent again when the store
-    is away for a moment. It is told before anything else is sent, so this is two flights at most.
+    is away for a moment. It is told before anything else is sent, so this is two flights at most, and a batch of each
+    partition that was late.
     """
 
     def __init__(self, stream: KafkaStream, *, clock: Clock) -> None:
         self._stream = stream
         self._clock = clock
         self._sender = Sender(stream)
+        self._backlog = Backlog(self._sender.where)
         self._outcome = Outcome()
+        self._removing: asyncio.Task[None] | None = None
 
     async def run(self, store: Store) -> None:
         """Relay until cancelled, or until *store* says that another one has the right (`Fenced`)."""
@@ -83,59 +85,74 @@ class Relay:
 
     async def _relay(self, store: Store, producer: Any) -> str:  # noqa: ANN401  aiokafka has no types
         """Send until *producer* is of no more use; return why."""
-        while True:
-            try:
-                return await self._relay_while_stored(store, producer)
-            except StoreUnavailable as error:
-                log.warning("store unavailable", stage=RELAY, reason=str(error))
-                await self._clock.sleep(RETRY_S)
+        watching = asyncio.create_task(self._sender.watch(), name="relay watches")  # no TaskGroup: as below
+        try:
+            while True:
+                try:
+                    return await self._relay_while_stored(store, producer)
+                except StoreUnavailable as error:
+                    log.warning("store unavailable", stage=RELAY, reason=str(error))
+                    await self._clock.sleep(RETRY_S)
+        finally:
+            watching.cancel()
+            await self._part(store)
 
     async def _relay_while_stored(self, store: Store, producer: Any) -> str:  # noqa: ANN401  aiokafka has no types
         """Send one flight after the other; what has landed is removed while the next is in the air."""
+        await self._removed_so_far()
         await self._remove(store)
-        sending: asyncio.Task[BaseException | None] | None = None
-        removing: asyncio.Task[None] | None = None
-        loop = asyncio.get_running_loop()  # no TaskGroup: it would cancel what is in the air together with us
-        try:
-            while True:
-                mark = store.mark(WAKE)
-                rows = await _lowest(store, but=self._outcome.positions())
-                error = None
-                if rows:
-                    flight = self._sender.send(producer, rows, self._outcome)
-                    sending = loop.create_task(flight, name="relay sends")
-                    error = await asyncio.shield(sending)
-                    sending = None
-                if removing is not None:
-                    await removing
-                    removing = None
-                if not rows:
-                    await store.wait(WAKE, mark, timeout_s=IDLE_S)
-                    continue
-                removing = loop.create_task(self._remove(store), name="relay removes")
-                if error is not None:
-                    return told(error)
-        finally:
-            await self._part(store, sending, removing)
+        while True:
+            mark = store.mark(WAKE)
+            late = frozenset(self._sender.late().values())
+            rows = await self._backlog.lowest(store, late=late, but=self._outcome.positions())
+            error = await self._sender.send(producer, rows, self._outcome)
+            await self._removed_so_far()
+            if self._outcome:
+                # no TaskGroup: it would cancel what is in the air together with us
+                self._removing = asyncio.create_task(self._remove(store), name="relay removes")
+            if error is not None:
+                return told(error)
+            if not rows:
+                await self._removed_so_far()
+                await self._idle(store, mark)
 
-    async def _part(
-        self, store: Store, sending: asyncio.Task[BaseException | None] | None, removing: asyncio.Task[None] | None
-    ) -> None:
+    async def _idle(self, store: Store, mark: int) -> None:
+        """Wait until something is put out, or what was late is no longer in the air."""
+        late = self._sender.late()
+        if not late:
+            await store.wait(WAKE, mark, timeout_s=IDLE_S)
+            return
+        waking = asyncio.create_task(store.wait(WAKE, mark, timeout_s=IDLE_S), name="relay waits")
+        try:
+            await asyncio.wait({waking, *late}, return_when=asyncio.FIRST_COMPLETED)
+            if waking.done():
+                waking.result()
+        finally:
+            waking.cancel()
+            await asyncio.wait({waking})
+
+    async def _removed_so_far(self) -> None:
+        """Wait for the removal that is under way; what it failed of is raised here, once."""
+        removing, self._removing = self._removing, None
+        if removing is not None:
+            await removing
+
+    async def _part(self, store: Store) -> None:
         """Wait a moment for what is in the air, so that the next relay need not send it again."""
+        removing, self._removing = self._removing, None
         try:
             async with asyncio.timeout(PARTING_S):
-                if sending is not None:
-                    await asyncio.wait({sending}, timeout=LANDING_S)
+                await self._sender.land(within_s=LANDING_S)
                 if removing is not None:
                     await removing
                 await self._remove(store)
         except (TimeoutError, TryLater):
             pass  # it is sent again, under the same id
         finally:
-            for task in (sending, removing):
-                if task is not None and not task.done():
-                    task.cancel()
-                    await asyncio.wait({task}, timeout=PARTING_S)
+            await self._sender.land(within_s=0)
+            if removing is not None and not removing.done():
+                removing.cancel()
+                await asyncio.wait({removing}, timeout=PARTING_S)
 
     async def _remove(self, store: Store) -> None:
         """Have the outbox forget what has landed so far, and what never will."""
@@ -151,10 +168,6 @@ class Relay:
             log.error("record set aside", stage=RELAY, topic=row.topic, record=row.id, reason=reason)
         for topic, count in Counter(topic for topic, _ in outcome.landed.values()).items():
             metrics.RELAY_PUBLISHED.labels(topic=topic).inc(count)
-
-
-async def _lowest(store: Store, *, but: frozenset[int]) -> list[OutboxRecord]:
-    return await store.read(lambda tx: tx.outbox.lowest(most=AT_ONCE, most_bytes=AT_ONCE_BYTES, but=but))
 
 
 def _removed(

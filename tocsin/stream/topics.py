@@ -23,6 +23,7 @@ from aiokafka.errors import (
     PolicyViolationError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
     for_code,
 )
 
@@ -248,11 +249,16 @@ async def _found(admin: Any, topics: Iterable[Topic], *, wait: bool = False) -> 
                 replicas = min(len(partition["replicas"]) for partition in one["partitions"])
                 there[one["topic"]] = (len(one["partitions"]), replicas)
         if len(there) == len(names) or not wait:
-            configs = await _configs_of(admin, there)
-            return {
-                name: Found(partitions=count, replication=replicas, config=configs.get(name))
-                for name, (count, replicas) in there.items()
-            }
+            try:
+                configs = await _configs_of(admin, there)
+            except UnknownTopicOrPartitionError as error:  # one broker tells of it, and another does not know it yet
+                if not wait:
+                    raise StreamUnavailable(str(error)) from error
+            else:
+                return {
+                    name: Found(partitions=count, replication=replicas, config=configs.get(name))
+                    for name, (count, replicas) in there.items()
+                }
         await asyncio.sleep(SETTLE_S)
     hidden = ", ".join(sorted(names - there.keys()))
     raise StreamUnavailable(
@@ -272,6 +278,8 @@ async def _configs_of(admin: Any, names: Iterable[str]) -> dict[str, Mapping[str
                 found[name] = {entry[0]: entry[1] for entry in entries}
             elif error is TopicAuthorizationFailedError:
                 log.warning("topic not checked", topic=name, reason="we may not look at its configuration")
+            elif error is UnknownTopicOrPartitionError:
+                raise UnknownTopicOrPartitionError(name)
             else:
                 raise StreamUnavailable(f"topic {name!r}: {message or error.__name__}")
     return found
