@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -77,10 +77,11 @@ async def consume(
         while True:
             try:
                 await consumer.flow(most=batch, ahead=ahead, beat=beat)
+                log.warning("work called off", group=group, topic=topic)  # by whoever does it, and not by us
             except Fenced as error:
                 log.warning("cursor moved by another worker", group=group, topic=topic, reason=str(error))
-                await clock.sleep(FENCED_PAUSE_S)
-                await reader.rewind()
+            await clock.sleep(FENCED_PAUSE_S)
+            await reader.rewind()
 
 
 async def run_timers(
@@ -216,9 +217,7 @@ class _Consumer:
             await asyncio.wait((putting, bringing), return_when=asyncio.FIRST_COMPLETED)
         finally:
             tasks = (putting, bringing, *line.batches)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await _called_off(tasks)
         errors = [task.exception() for task in tasks if not task.cancelled()]
         for error in errors:
             if error is not None:
@@ -343,6 +342,20 @@ class _Consumer:
                     one(tx)
 
         await persist(self._store, self._clock, unit)
+
+
+async def _called_off(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel *tasks* and wait until they are over, also when we are cancelled meanwhile, and then once more."""
+    cancelled: asyncio.CancelledError | None = None
+    while tasks := [task for task in tasks if not task.done()]:
+        for task in tasks:
+            task.cancel()
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _ends(records: Sequence[StreamRecord]) -> dict[int, int]:

@@ -254,6 +254,67 @@ async def test_a_record_that_comes_again_is_ignored_where_work_must_not_see_it_t
         assert seen == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("ahead", [1, 3])
+async def test_records_whose_work_is_called_off_are_worked_on_again(tmp_path: Path, ahead: int) -> None:
+    async with a_store(tmp_path) as store:
+        stream = SharedStream(store)
+        turns = 0
+
+        async def called_off_once(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+            nonlocal turns
+            turns += 1
+            if turns == 3:  # not by whoever consumes: its pool is closed, say
+                raise asyncio.CancelledError
+            return await copy(records)
+
+        stream.put(0, *(f"{n}" for n in range(20)))
+        async with consuming(stream, store, work=called_off_once, ahead=ahead):
+            await until_passed(store, 20)
+
+        assert await names(store) == [f"{n}" for n in range(20)]
+
+
+async def test_work_that_is_cancelled_twice_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with a_store(tmp_path) as store:
+        stream = SharedStream(store)
+        at_work, over = asyncio.Event(), asyncio.Event()
+
+        async def slow_to_end(records: Sequence[StreamRecord]) -> Sequence[Unit]:
+            if records[0].id == "0":
+                return await copy(records)
+            try:
+                at_work.set()
+                await asyncio.sleep(60)
+            finally:
+                try:
+                    await asyncio.sleep(0.2)
+                finally:
+                    await asyncio.sleep(0.2)
+                    over.set()
+            return []
+
+        stream.put(0, "0")
+        running = consume(
+            stream=stream,  # type: ignore[arg-type]  # its look at a topic is not used here
+            store=store,
+            clock=SystemClock(),
+            group="g",
+            topic=ARTICLES,
+            work=slow_to_end,
+        )
+        task = asyncio.create_task(running)
+        await until_passed(store, 1)
+        stream.put(0, "1")
+        await at_work.wait()
+        task.cancel()
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert task.cancelled()
+        assert over.is_set()
+
+
 async def test_work_that_is_the_first_to_hear_of_its_lost_lease_comes_to_an_end(tmp_path: Path) -> None:
     async with a_store(tmp_path) as store:
         stream = SharedStream(store)
