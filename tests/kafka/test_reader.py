@@ -273,7 +273,11 @@ async def test_a_batch_that_the_disk_has_damaged_is_set_aside_record_by_record(
 
         async with house.stream.reader("g", ARTICLES) as reader:
             found = await first(reader, 4)
+        seen = await house.stream.fetch(ARTICLES, start=0, most=9, timeout_s=0)
+        few = await house.stream.fetch(ARTICLES, start=2, most=1, timeout_s=0)
 
+    assert seen == found
+    assert few == found[2:3]
     assert [record.value for record in found] == [b"x", None, None, b"x"]
     assert [record.offset for record in found] == [0, 1, 2, 3]
     assert found[1].damage == "the checksum of its batch on the broker does not match"

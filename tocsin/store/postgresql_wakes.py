@@ -98,7 +98,7 @@ class Listener:
                 with closing(self._connect()) as session:
                     quiet = False
                     self._listen(session)
-            except (psycopg.Error, StoreDamaged) as error:
+            except (psycopg.Error, StoreDamaged, OSError) as error:
                 if not quiet and not self._closing.is_set():
                     log.warning("store not listened to", reason=words(error))
                 quiet = True

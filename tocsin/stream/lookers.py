@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 
 from tocsin.errors import StreamUnavailable
+from tocsin.stream.doubts import Doubts
 from tocsin.stream.inside import let_go
 from tocsin.stream.membership import FETCH_BYTES, PARTITION_FETCH_BYTES
-from tocsin.stream.messages import record_of
+from tocsin.stream.messages import record_of, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -51,12 +52,12 @@ class Lookers:
         async with self._one(where) as consumer:
             try:
                 async with asyncio.timeout(timeout_s + LOOK_ANSWER_S):
-                    found = await _look(consumer, where, start=start, most=most, timeout_s=timeout_s)
+                    found = await _look(consumer, where, topic, start=start, most=most, timeout_s=timeout_s)
             except (KafkaError, OSError, TimeoutError) as error:
                 reason = self._brokers.objection(consumer) or await self._brokers.complaint(error)
                 raise StreamUnavailable(reason) from error
         self._brokers.back()
-        return [record_of(topic, message) for message in found]
+        return found
 
     async def close(self) -> None:
         """Let all of them go that nobody looks with."""
@@ -105,7 +106,15 @@ class Lookers:
         return one[1]
 
 
-async def _look(consumer: Any, where: TopicPartition, *, start: int, most: int, timeout_s: float) -> list[Any]:  # noqa: ANN401  aiokafka has no types
+async def _look(
+    consumer: Any,  # noqa: ANN401  aiokafka has no types
+    where: TopicPartition,
+    topic: str,
+    *,
+    start: int,
+    most: int,
+    timeout_s: float,
+) -> list[StreamRecord]:
     if where in consumer.assignment():
         consumer.resume(where)
     else:
@@ -113,11 +122,14 @@ async def _look(consumer: Any, where: TopicPartition, *, start: int, most: int, 
     consumer.seek(where, start)
     end = (await consumer.end_offsets([where]))[where]
     deadline = time.monotonic() + timeout_s
-    found: list[Any] = []
-    position = start
+    found: list[StreamRecord] = []
+    doubts = Doubts()
+    position, careful = start, 0
     while len(found) < most and (position < end or (not found and time.monotonic() < deadline)):
+        # Where a batch is damaged, what is before it comes only if it is asked for alone.
+        at_once = 1 if position < careful else most - len(found)
         try:
-            batch = await consumer.getmany(where, timeout_ms=LOOK_WAIT_MS, max_records=most - len(found))
+            batch = await consumer.getmany(where, timeout_ms=LOOK_WAIT_MS, max_records=at_once)
         except OffsetOutOfRangeError:
             first = (await consumer.beginning_offsets([where]))[where]
             if position >= first:  # beyond the end: nothing is there yet
@@ -125,7 +137,14 @@ async def _look(consumer: Any, where: TopicPartition, *, start: int, most: int, 
             position = max(position, first)
             consumer.seek(where, position)
             continue
+        except CorruptRecordException:
+            careful = position + most
+            if at_once == 1 and doubts.is_damaged(where.partition, position):
+                found.append(unreadable(topic, where.partition, position))
+                position += 1
+            consumer.seek(where, position)
+            continue
         for message in batch.get(where, ()):
-            found.append(message)
+            found.append(record_of(topic, message))
             position = message.offset + 1
     return found
