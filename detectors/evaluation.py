@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import permutations
 from typing import TYPE_CHECKING, Any, Final
+
+from detectors.pairing import Event, agrees, paired
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-
-Event = dict[str, Any]
 
 ALL: Final = "all"
 # What is compared of an event that was hit; of a type that is not here, whatever its label names.
@@ -29,7 +28,6 @@ UNGRADED: Final[Mapping[str, frozenset[str]]] = {
     "planned": frozenset({"certainty"}),
     "kind_inferred": frozenset({"kind"}),
 }
-PAIRED_MOST: Final = 6  # events of one type in one case; nobody labels more
 
 
 @dataclass(slots=True)
@@ -112,7 +110,7 @@ def _compare(case: Mapping[str, Any], found: Sequence[Event], types: Collection[
     for type_ in sorted(types):
         want = [event for event in labelled if event["type"] == type_]
         got = [event for event in found if event["type"] == type_]
-        pairs = _paired(want, got)
+        pairs = paired(want, got, names=_attributes)
         for name in (*names, ("type", type_)):
             counts = report.counts[name]
             counts.hits += len(pairs)
@@ -144,35 +142,15 @@ def _misread(
         for name in _attributes(want):
             if name in ungraded:
                 continue
-            right = _same(name, want.get(name), got.get(name))
+            right = agrees(name, want.get(name), got.get(name))
             report.attributes[f"{type_}.{name}"][right] += 1
             if not right:
                 what = f"{type_}.{name}: expected {want.get(name)!r}, found {got.get(name)!r}"
                 yield Mistake(rank=2, case=case["id"], what=what, text=_text(case))
 
 
-def _paired(want: list[Event], got: list[Event]) -> list[tuple[Event, Event]]:
-    """Return each labelled event with the one that is meant: so that most attributes agree in sum."""
-    want, got = want[:PAIRED_MOST], got[:PAIRED_MOST]
-    few = min(len(want), len(got))
-    if not few:
-        return []
-    ways = (
-        list(zip(some, others, strict=True))
-        for some in ([want] if len(want) == few else permutations(want, few))
-        for others in permutations(got, few)
-    )
-    return max(ways, key=lambda pairs: sum(_same(n, w.get(n), g.get(n)) for w, g in pairs for n in _attributes(w)))
-
-
 def _attributes(event: Event) -> Sequence[str]:
     return ATTRIBUTES.get(event["type"]) or [name for name in event if name not in _NOT_COMPARED]
-
-
-def _same(name: str, one: object, other: object) -> bool:
-    if name == "from" and isinstance(one, list) and isinstance(other, list):
-        return sorted(one) == sorted(other)
-    return one == other
 
 
 def _shown(event: Event) -> str:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from detectors.pairing import Event, agrees, paired
 from detectors.scan import event_json, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from detectors.engine import Engine
     from detectors.settings import RuleTestSettings
-
-PAIRED_MOST: Final = 6  # events of one text that are paired in the best way; more are paired as they come
-
-Event = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +56,11 @@ def run_test(
     )
     found = [event_json(event) for event in result.events if event.rule == rule]
     differences = [f"expected {len(test.expect)} events, found {len(found)}"] if len(found) != len(test.expect) else []
-    for want, got in _paired(test.expect, found):
+    for want, got in paired(test.expect, found, names=iter):
         differences += [
             f"{key}: expected {value!r}, found {got.get(key)!r}"
             for key, value in want.items()
-            if not _agrees(key, value, got.get(key))
+            if not agrees(key, value, got.get(key))
         ]
     if test.pending:
         differences = [] if differences else ["passes now: take `pending` away"]
@@ -79,26 +73,3 @@ def run_test(
         differences=tuple(differences),
         pending=test.pending,
     )
-
-
-def _paired(expected: Sequence[Event], found: Sequence[Event]) -> list[tuple[Event, Event]]:
-    """Return each expected event with the found one that is meant: so that most attributes agree."""
-    if len(expected) > PAIRED_MOST or len(found) > PAIRED_MOST:
-        return list(zip(expected, found, strict=False))
-    few = min(len(expected), len(found))
-    ways = (
-        list(zip(some, others, strict=True))
-        for some in permutations(expected, few)
-        for others in permutations(found, few)
-    )
-    return max(ways, key=_agreement, default=[])
-
-
-def _agreement(pairs: Iterable[tuple[Event, Event]]) -> int:
-    return sum(_agrees(key, value, got.get(key)) for want, got in pairs for key, value in want.items())
-
-
-def _agrees(key: str, wanted: object, got: object) -> bool:
-    if key == "from" and isinstance(wanted, list) and isinstance(got, list):
-        return sorted(wanted) == sorted(got)
-    return wanted == got
