@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from detectors.places import ADJECTIVE, CAPITAL, CITY, INSTITUTION, TOWN
+from detectors.placenames import ADJECTIVE, CAPITAL, CITY, INSTITUTION, TOWN
 from detectors.senders import origins_of
 
 if TYPE_CHECKING:

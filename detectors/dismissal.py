@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from detectors.candidates import Candidate, judge
 from detectors.marks import Mark
 from detectors.patterns import Match, Span, gap_cost, matches
-from detectors.places import ADJECTIVE, INSTITUTION
+from detectors.placenames import ADJECTIVE, INSTITUTION
 from tocsin.records import Certainty, Detection, DismissalKind
 
 if TYPE_CHECKING:

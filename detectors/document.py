@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from detectors import quantities
-from detectors.places import ADJECTIVE, CITY, COUNTRY, INSTITUTION, TOWN
+from detectors.placenames import ADJECTIVE, CITY, COUNTRY, INSTITUTION, TOWN
 from detectors.tokens import Sentence
 from tocsin.records import Evidence
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -22,7 +24,7 @@ from tocsin import yamlfile
 from tocsin.records import Article, Certainty, Detection, Mention, Reading, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import ModuleType
@@ -86,6 +88,18 @@ class Examined:
     detections: tuple[Detection, ...]
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make many objects that stay, and spare the collections that would walk them all again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 class Tongue:
     """One language made ready, on its first article."""
 
@@ -96,7 +110,8 @@ class Tongue:
     @cached_property
     def lexicon(self) -> Lexicon:
         """The compiled classes."""
-        return Lexicon(self.settings)
+        with _uncollected():
+            return Lexicon(self.settings)
 
     @cached_property
     def gazetteer(self) -> Gazetteer:

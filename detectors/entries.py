@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from detectors.tokens import words
 
 _UNITS: Final = range(1, 10)
 _TENS: Final = range(20, 100, 10)
+REMEMBERED_CHUNKS: Final = 4096  # the words of one language that phrases have in common
 
 
-@dataclass(frozen=True, slots=True)
+# Neither is frozen, which would make each of a hundred thousand take three times as long to make; nobody changes one.
+@dataclass(slots=True, eq=False)
 class Part:
     """One word of an entry: literal forms, word starts, word endings; `gap` words may stand before it."""
 
@@ -38,7 +41,7 @@ class Part:
         return self.number and (low in numbers or low[:1].isdigit())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """One line of a class: its first word, and those that must follow; `bars` keeps its words out of the class.
 
@@ -58,9 +61,11 @@ class Entry:
     def of(cls, name: str, parts: tuple[Part, ...], value: tuple[int | None, ...] | None, *, bars: bool) -> Entry:
         """Make one of its parts, and note which words tell at once that it cannot stand somewhere."""
         first, rest = parts[0], parts[1:]
+        if not rest:
+            return cls(name, first, rest, value, bars)
         literal = [part for part in rest if part.is_literal]
         must = max(literal, key=lambda part: min(map(len, part.exact)), default=Part()).exact
-        adjacent = rest[0].exact if rest and rest[0].is_literal and not rest[0].gap and not rest[0].cased else None
+        adjacent = rest[0].exact if rest[0].is_literal and not rest[0].gap and not rest[0].cased else None
         return cls(name, first, rest, value, bars, adjacent, must)
 
 
@@ -76,19 +81,26 @@ def parts_of(text: str, language: str) -> tuple[Part, ...]:
         if chunk[0] == "~" and chunk[1:].isdigit():
             gap = int(chunk[1:])
             continue
-        word = chunk.removesuffix("$")
-        if "|" in word or "*" in word or word[0] == "=" or word == "#":
-            found = [_options(word, language)]
-        else:
-            found = [Part(exact=frozenset({low})) for low in words(word, language)[1]]
-        if found:
-            found[0] = replace(found[0], gap=gap)
-            found[-1] = replace(found[-1], final=chunk.endswith("$"))
+        found = _parts(chunk.removesuffix("$"), language)
+        if found and (gap or chunk[-1] == "$"):
+            some = [*found]
+            some[0] = replace(some[0], gap=gap)
+            some[-1] = replace(some[-1], final=chunk[-1] == "$")
+            parts += some
             gap = 0
-        parts += found
+        else:
+            parts += found
     if not parts:
         raise ValueError(f"lexicon {language!r}: the entry {text!r} names no word")
     return tuple(parts)
+
+
+@lru_cache(maxsize=REMEMBERED_CHUNKS)
+def _parts(word: str, language: str) -> tuple[Part, ...]:
+    """Return what stands for one word of an entry; many entries share theirs."""
+    if not word.isalpha() and ("|" in word or "*" in word or word[0] == "=" or word == "#"):
+        return (_options(word, language),)
+    return tuple(Part(exact=frozenset({low})) for low in words(word, language)[1])
 
 
 def _options(chunk: str, language: str) -> Part:

@@ -5,23 +5,18 @@ A small town counts only after a word like `in` or `bei`, because half of them a
 
 from __future__ import annotations
 
-import gc
 from dataclasses import replace
-from functools import lru_cache
-from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from detectors.marks import PlaceMark
+from detectors.placenames import ADJECTIVE, CAPITAL, CITY, COUNTRY, REGION, TOWN, Entry, shipped
 from detectors.tokens import fold, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from detectors.settings import LexiconSettings
     from detectors.tokens import Sentence
 
-COUNTRY, CAPITAL, CITY, TOWN, REGION, ADJECTIVE, INSTITUTION = "ckmtrai"
 _LONGEST_ENDING: Final = 16
 _SHORTEST_START: Final = 2
 REMEMBERED_WORDS: Final = 50_000
@@ -30,16 +25,14 @@ _APART: Final = 4
 _SHORTEST_GENITIVE: Final = 4
 
 
-_Entry = tuple[tuple[str, ...], tuple[str, ...], str]
-
-
 class Gazetteer:
     """The places of one language."""
 
     def __init__(self, language: str, settings: LexiconSettings) -> None:
         self.language = language
-        self._names, self._starts = _shipped(language)
-        self._own_names: dict[str, list[_Entry]] = {}
+        self._names = shipped(language)
+        self._starts = self._names.starts
+        self._own_names: dict[str, list[Entry]] = {}
         self._own_starts: dict[str, tuple[str, str]] = {}
         for code, entries in settings.places.items():
             for entry in entries:
@@ -109,7 +102,9 @@ class Gazetteer:
         if self._genitive_s and text.endswith("s") and len(text) > _SHORTEST_GENITIVE:
             forms.append(text[:-1])
         forms += [text[len(c) :] for c in self._clitics if text.startswith(c) and len(text) > len(c) + 2]
-        entries = [entry for form in forms for table in (self._own_names, self._names) for entry in table.get(form, ())]
+        entries = [
+            entry for form in forms for table in (self._own_names, self._names) for entry in table.get(form) or ()
+        ]
         best = max(
             (entry for entry in entries if _follows(sentence.texts, i + 1, entry[0], genitive=self._genitive_s)),
             key=lambda entry: len(entry[0]),
@@ -148,7 +143,7 @@ class Gazetteer:
         return (town, ADJECTIVE) if town is not None else None
 
     def _of_kind(self, names: set[str], kinds: set[str]) -> tuple[str, ...] | None:
-        found = (entry for name in names for entry in self._names.get(name, ()))
+        found = (entry for name in names for entry in self._names.get(name))
         return next((codes for rest, codes, kind in found if not rest and kind in kinds), None)
 
     def _by_start(self, forms: list[str], *, is_capital: bool) -> tuple[str, str] | None:
@@ -195,49 +190,3 @@ def _follows(texts: list[str], at: int, rest: tuple[str, ...], *, genitive: bool
     if tuple(there) == rest:
         return True
     return genitive and tuple(there[:-1]) == rest[:-1] and there[-1:] == [rest[-1] + "s"]
-
-
-@lru_cache(maxsize=16)
-def _shipped(language: str) -> tuple[Mapping[str, list[_Entry]], Mapping[str, tuple[str, str]]]:
-    names: dict[str, list[_Entry]] = {}
-    starts: dict[str, tuple[str, str]] = {}
-    source = resources.files("detectors") / "data" / f"places.{language}.tsv"
-    if not source.is_file():
-        return names, starts
-    lines = source.read_text(encoding="utf-8").splitlines()
-    collects = gc.isenabled()
-    gc.disable()  # none of a hundred thousand new tuples is garbage, and each collection would walk them all
-    try:
-        _read(lines, language, names, starts)
-    finally:
-        if collects:
-            gc.enable()
-    return names, starts
-
-
-def _read(lines: list[str], language: str, names: dict[str, list[_Entry]], starts: dict[str, tuple[str, str]]) -> None:
-    alone: tuple[str, ...] = ()
-    kinds: dict[str, _Entry] = {}  # what one-word names stand for; most are towns of a few countries
-    for line in lines:
-        name, meaning = line.split("\t", 1)
-        if name.isalpha():
-            entry = kinds.get(meaning)
-            if entry is None:
-                codes, kind = meaning.split("\t")
-                entry = kinds[meaning] = alone, tuple(codes.split(",")), kind
-            texts = [name]
-        else:
-            codes, kind = meaning.split("\t")
-            if name.endswith("*"):
-                if " " not in name:
-                    starts[fold(name[:-1], language)] = (codes[:2], kind)
-                    continue
-                for form in (name[:-1], name[:-1] + "s"):  # `South African*`: a start would never see the second word
-                    texts = form.split()
-                    names.setdefault(texts[0], []).append((tuple(texts[1:]), tuple(codes.split(",")), kind))
-                continue
-            texts = name.split() if name.replace(" ", "").isalpha() else words(name, language)[0]
-            entry = tuple(texts[1:]), tuple(codes.split(",")), kind
-        names.setdefault(texts[0], []).append(entry)
-        if entry[2] == ADJECTIVE and not name[0].isupper():
-            names.setdefault(texts[0][0].upper() + texts[0][1:], []).append(entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from detectors.places import ADJECTIVE, CAPITAL, CITY, COUNTRY, TOWN
+from detectors.placenames import ADJECTIVE, CAPITAL, CITY, COUNTRY, TOWN
 from detectors.tokens import Sentence
 
 if TYPE_CHECKING:
