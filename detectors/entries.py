@@ -98,7 +98,7 @@ def parts_of(text: str, language: str) -> tuple[Part, ...]:
 @lru_cache(maxsize=REMEMBERED_CHUNKS)
 def _parts(word: str, language: str) -> tuple[Part, ...]:
     """Return what stands for one word of an entry; many entries share theirs."""
-    if not word.isalpha() and ("|" in word or "*" in word or word[0] == "=" or word == "#"):
+    if not word.isalpha() and ("|" in word or "*" in word or word[:1] == "=" or word == "#"):
         return (_options(word, language),)
     return tuple(Part(exact=frozenset({low})) for low in words(word, language)[1])
 

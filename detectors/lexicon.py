@@ -90,9 +90,7 @@ class Lexicon:
         self._any_number: list[Entry] = []
         self._entries: dict[str, list[Entry]] = {}
         self._known: dict[str, _Known] = {}
-        numbers = dict(settings.numbers)
-        if settings.tens_and_units:
-            numbers |= joined_numbers(settings.numbers, settings.tens_and_units)
+        numbers = _number_words(settings)
         self.numbers = frozenset(word.lower() for word in numbers if " " not in word)
         for name, text, value in _lines(settings, numbers):
             self._add(name, text, value)
@@ -216,6 +214,22 @@ class Lexicon:
             self._any_number.append(entry)
             for key in self.numbers:
                 self._exact.setdefault(key, []).append(entry)
+
+
+def check(settings: LexiconSettings) -> None:
+    """Find out whether a lexicon can be compiled, in a tenth of the time.
+
+    Raises:
+        ValueError: an entry names no word.
+    """
+    for _, text, _ in _lines(settings, settings.numbers):
+        if not text[:1].isalpha():  # a letter at the start begins a word
+            parts_of(text.removeprefix("!"), settings.language)
+
+
+def _number_words(settings: LexiconSettings) -> dict[str, int]:
+    joined = joined_numbers(settings.numbers, settings.tens_and_units) if settings.tens_and_units else {}
+    return settings.numbers | joined
 
 
 def _lines(

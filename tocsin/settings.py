@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from detectors.engine import DetectorsConfig
-from detectors.lexicon import Lexicon
+from detectors.lexicon import check
 from detectors.rules import compiled
 from detectors.settings import LexiconSettings, RuleFile
 from incidents.settings import IncidentsSettings
@@ -192,7 +192,7 @@ def _uncompilable(read: Read, detectors: DetectorsConfig) -> Iterator[Problem]:
             yield read.gathered.problem(message.removeprefix("python: "), RULES, index, way)
     for lexicon in detectors.lexicons:
         try:
-            Lexicon(lexicon)
+            check(lexicon)
         except ValueError as error:
             document = next(each for each in read.lexicons.values() if each.data["language"] == lexicon.language)
             yield document.problem(str(error))

@@ -1,7 +1,8 @@
 import pytest
+from hypothesis import given, strategies as st
 
 from detectors import patterns
-from detectors.lexicon import Lexicon
+from detectors.lexicon import Lexicon, check
 from detectors.places import Gazetteer
 from detectors.prefilter import Prefilter
 from detectors.settings import LexiconSettings
@@ -101,3 +102,16 @@ def test_a_place_stands_for_its_country_in_every_case(language: str, text: str, 
     places = Gazetteer(language, LexiconSettings(language=language)).mark(sentence)
 
     assert [place.code for place in places] == [code]
+
+
+@given(entry=st.text(alphabet="aß1_ ~|*=!$#.-\u0301", min_size=1, max_size=8))
+def test_the_quick_check_refuses_what_cannot_be_compiled(entry: str) -> None:
+    settings = LexiconSettings(language="de", classes={"wanted": (entry,)})
+
+    try:
+        Lexicon(settings)
+    except ValueError:
+        with pytest.raises(ValueError, match="names no word"):
+            check(settings)
+    else:
+        check(settings)
