@@ -66,24 +66,32 @@ class Document:
         """Return where something at word *near* happens: in this sentence's country, else one before, else after."""
         at = self.position(sentence)
         order = [sentence, *reversed(self.sentences[:at]), *self.sentences[at + 1 :]]
+        known = self.countries_named()
+        last: tuple[PlaceMark, Sentence] | None = None
         for other in order:
-            places = [place for place in other.places if not _is_actor(other, place)]
-            if other is not sentence:
-                places = self._but_senders(other, places)
-            beyond = {mark.end for mark in other.of("frontier")}
-            if beyond and len(order) > 1 and all(place.start in beyond for place in places):
-                continue  # `an der Grenze zu Pakistan`: the land is named elsewhere
-            places = [place for place in places if place.start not in beyond] or places
-            people = {mark.end for mark in other.of("people")}
-            homes = {mark.end for mark in other.of("origin") if mark.start in people}  # `a climber from Poland`
-            places = [place for place in places if place.start not in homes] or places
+            places = self._scenes(sentence, other, is_only=len(order) == 1)
             if not places:
                 continue
             middle = near if other is sentence else 0
-            known = self.countries_named()
             best = min(places, key=lambda place: _awkwardness(place, middle, known))
+            if best.kind == INSTITUTION and other is not sentence:
+                last = last or (best, other)  # `der Kreml setzt den Beschuss fort`: who does it stands for no place
+                continue
             return self.resolve(best), best, other
-        return None, None, None
+        return (self.resolve(last[0]), *last) if last is not None else (None, None, None)
+
+    def _scenes(self, sentence: Sentence, other: Sentence, *, is_only: bool) -> list[PlaceMark]:
+        """Return the places of *other* where what *sentence* tells may have happened."""
+        places = [place for place in other.places if not _is_actor(other, place)]
+        if other is not sentence:
+            places = self._but_senders(other, places)
+        beyond = {mark.end for mark in other.of("frontier")}
+        if beyond and not is_only and all(place.start in beyond for place in places):
+            return []  # `an der Grenze zu Pakistan`: the land is named elsewhere
+        places = [place for place in places if place.start not in beyond] or places
+        people = {mark.end for mark in other.of("people")}
+        homes = {mark.end for mark in other.of("origin") if mark.start in people}  # `a climber from Poland`
+        return [place for place in places if place.start not in homes] or places
 
     def countries_named(self) -> Counter[str]:
         """Return how often places of each country are named."""

@@ -70,9 +70,11 @@ class Gazetteer:
             for m in marks
             for i in range(m.start, m.end)
         }
+        # `Deutsche Presse-Agentur`, `ARD Kiew`: who tells it, and from where
+        tellers = {i for mark in sentence.of("byline") for i in range(mark.start, mark.end + 1)}
         i, size = 0, len(sentence)
         while i < size:
-            hit = self._at(sentence, i)
+            hit = self._at(sentence, i) if i not in tellers else None
             if hit is None or i in actors:
                 i += 1
                 continue

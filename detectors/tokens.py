@@ -10,6 +10,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +39,11 @@ _DROPPED_LETTERS: Final = tuple(map(chr, _DROPPED))
 _HYPHENS: Final = frozenset("-‐‑'’")
 _SIGNS: Final = _ENDS | _CLOSERS | _HYPHENS | {"\n"}  # what needs a second look when a text is cut
 _DAY_DIGITS: Final = 2
+_SHORTEST_BEFORE_A_SEAM: Final = 3
 _DOTTED_ORDINALS: Final = frozenset({"de", "pl", "tr"})  # `am 6. Mai`
+# `den FrontDer Gouverneur`, `im Überblick:Kiew meldet`: what was cut out of a page lost the space between two blocks.
+_SEAM: Final = re.compile(r"(?:(?<=[a-zß-ÿа-яё]{3})|(?<=[a-zß-ÿа-яё]{3}:))[A-ZÀ-ÞА-ЯЁ](?=[a-zß-ÿа-яё]{2})")
+_CAPPED_NAMES: Final = (("WhatsApp", 5), ("DeutschlandTrend", 11), ("PlayStation", 4), ("AstraZeneca", 5))
 TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
 
 
@@ -125,7 +130,25 @@ _start: Final = attrgetter("start")
 
 
 def split(text: str, *, field: str, language: str, abbreviations: frozenset[str]) -> Iterator[Sentence]:
-    """Cut *text* into sentences; a line break always ends one."""
+    """Cut *text* into sentences; a line break always ends one, and so does a heading that was glued to what follows."""
+    seams = [match.start() for match in _SEAM.finditer(text) if not _is_name(text, match.start())]
+    if not seams:
+        yield from _split(text, field=field, language=language, abbreviations=abbreviations)
+        return
+    for start, end in pairwise((0, *seams, len(text))):
+        for sentence in _split(text[start:end], field=field, language=language, abbreviations=abbreviations):
+            sentence.source = text
+            sentence.starts = [at + start for at in sentence.starts]
+            sentence.ends = [at + start for at in sentence.ends]
+            yield sentence
+
+
+def _is_name(text: str, at: int) -> bool:
+    """Tell whether the capital inside a word belongs to a name: `WhatsApp`."""
+    return any(text.startswith(name, at - cut) for name, cut in _CAPPED_NAMES)
+
+
+def _split(text: str, *, field: str, language: str, abbreviations: frozenset[str]) -> Iterator[Sentence]:
     spans = [match.span() for match in _TOKEN.finditer(text)]
     found = [text[start:end] for start, end in spans]
     whole = fold(text, language)
@@ -203,15 +226,30 @@ def _ends_here(
     if place + 1 >= len(found):
         return True
     following = found[place + 1]
-    if spans[place + 1][0] == spans[place][1] or not _opens(following[:1]):
+    glued = spans[place + 1][0] == spans[place][1]
+    if not (_opens_glued(found, place) if glued else _opens(following[:1])):
         return False
-    if sign != "." or closing or length == 1:
+    if sign != "." or closing or glued or length == 1:
         return True
     previous = found[place - 1]
     if (len(previous) == 1 and previous.isupper()) or previous.lower() in abbreviations:
         return False
     is_day = previous.isdigit() and len(previous) <= _DAY_DIGITS and spans[place - 1][1] == spans[place][0]
     return not (ordinals and is_day and following[:1].isalpha())
+
+
+def _opens_glued(found: list[str], place: int) -> bool:
+    """Tell whether a sentence begins right behind the sign at *place*: `… gestorben.Der …`, not `lemonde.fr`."""
+    before = place - 1
+    while before > 0 and found[before] in _ENDS:
+        before -= 1
+    previous, following = found[before], found[place + 1]
+    return (
+        len(previous) >= _SHORTEST_BEFORE_A_SEAM
+        and previous[-1].islower()
+        and following[:1].isupper()
+        and following[1:2].islower()
+    )
 
 
 def _opens(letter: str) -> bool:
