@@ -83,12 +83,4 @@ def place_elsewhere(document: Document, sentence: Sentence, states: set[str]) ->
     """Return a country named before or after that sends nobody; None when only a region was meant."""
     if sentence.of("region_only"):
         return None
-    main = document.main_country(but=frozenset(states))
-    if main is not None:
-        return main
-    at = document.position(sentence)
-    for other in [*reversed(document.sentences[:at]), *document.sentences[at + 1 :]]:
-        for place in other.places:
-            if document.resolve(place) not in states:
-                return document.resolve(place)
-    return None
+    return document.main_country(but=frozenset(states), by_adjective=False)

@@ -27,6 +27,7 @@ _OUTCOME_WORDS: Final = 9
 _SUBJECT_REACH: Final = 6
 _FEDERATIONS: Final = frozenset({"DE"})
 _MASTER_REACH: Final = 3
+_SPEAKER_REACH: Final = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +139,11 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         if after and not passive:
             return "other_office"
     first = reading.target.start
-    if _is_a_lesser_cabinet(sentence, reading) or _is_somebody_elses(sentence, reading):
+    if (
+        _only_tells(sentence, reading)
+        or _is_a_lesser_cabinet(sentence, reading)
+        or _is_somebody_elses(sentence, reading)
+    ):
         return "other_office"
     owned = {
         mark.end + step
@@ -158,6 +163,19 @@ def _of_a_state(sentence: Sentence, reading: _Reading, country: str | None) -> s
     """Leave out a German Ministerpräsident: a Land is governed, not the country."""
     regional = any(mark.start == reading.target.start for mark in sentence.of("regional_head"))
     return "other_office" if regional and country in _FEDERATIONS else None
+
+
+def _only_tells(sentence: Sentence, reading: _Reading) -> bool:
+    """`Yermak has resigned, President Zelensky said`: behind a comma, whoever says it."""
+    verb, target = reading.verb, reading.target
+    if target.start < verb.end or not any(not text[0].isalnum() for text in sentence.texts[verb.end : target.start]):
+        return False
+    return any(
+        0 <= target.start - mark.end <= 1
+        or 0 <= mark.start - target.end <= _SPEAKER_REACH
+        or (mark.tail is not None and mark.end <= target.start < mark.tail[0])
+        for mark in sentence.of("saying")
+    )
 
 
 def _is_a_lesser_cabinet(sentence: Sentence, reading: _Reading) -> bool:

@@ -65,20 +65,22 @@ class Document:
     def where(self, sentence: Sentence, near: int) -> tuple[str | None, PlaceMark | None, Sentence | None]:
         """Return where something at word *near* happens: in this sentence's country, else one before, else after."""
         at = self.position(sentence)
-        order = [sentence, *reversed(self.sentences[:at]), *self.sentences[at + 1 :]]
         known = self.countries_named()
-        last: tuple[PlaceMark, Sentence] | None = None
-        for other in order:
-            places = self._scenes(sentence, other, is_only=len(order) == 1)
-            if not places:
-                continue
-            middle = near if other is sentence else 0
-            best = min(places, key=lambda place: _awkwardness(place, middle, known))
-            if best.kind == INSTITUTION and other is not sentence:
-                last = last or (best, other)  # `der Kreml setzt den Beschuss fort`: who does it stands for no place
-                continue
-            return self.resolve(best), best, other
-        return (self.resolve(last[0]), *last) if last is not None else (None, None, None)
+        for others in ([sentence], self.sentences[:at][::-1], self.sentences[at + 1 :]):
+            named: list[tuple[int, int, PlaceMark, Sentence]] = []
+            for distance, other in enumerate(others):
+                places = self._scenes(sentence, other, is_only=len(self.sentences) == 1)
+                if not places:
+                    continue
+                middle = near if other is sentence else 0
+                best = min(places, key=lambda place: _awkwardness(place, middle, known))
+                named.append((_tier(best), distance, best, other))
+                if named[-1][0] == 0:
+                    break  # no farther one is better
+            if named:
+                _, _, best, there = min(named, key=_by_tier)
+                return self.resolve(best), best, there
+        return None, None, None
 
     def _scenes(self, sentence: Sentence, other: Sentence, *, is_only: bool) -> list[PlaceMark]:
         """Return the places of *other* where what *sentence* tells may have happened."""
@@ -93,18 +95,23 @@ class Document:
         homes = {mark.end for mark in other.of("origin") if mark.start in people}  # `a climber from Poland`
         return [place for place in places if place.start not in homes] or places
 
-    def countries_named(self) -> Counter[str]:
+    def countries_named(self, *, by_adjective: bool = True) -> Counter[str]:
         """Return how often places of each country are named."""
-        return Counter(self.resolve(place) for sentence in self.sentences for place in sentence.places)
+        return Counter(
+            self.resolve(place)
+            for sentence in self.sentences
+            for place in sentence.places
+            if by_adjective or place.kind != ADJECTIVE or _stands_for_state(sentence, place)
+        )
 
     def _but_senders(self, sentence: Sentence, places: list[PlaceMark]) -> list[PlaceMark]:
         """Leave out the states that send soldiers there: `Einheiten aus Nigeria landeten in Banjul`."""
         sent = {self.resolve(place) for place in places if _sends(sentence, place)}
         return [place for place in places if self.resolve(place) not in sent]
 
-    def main_country(self, *, but: frozenset[str] = frozenset()) -> str | None:
-        """Return the country that the article names most often."""
-        ranked = [code for code, _ in self.countries_named().most_common() if code not in but]
+    def main_country(self, *, but: frozenset[str] = frozenset(), by_adjective: bool = True) -> str | None:
+        """Return the country that the article names most often; `the Russian threat` is none *by_adjective*."""
+        ranked = [code for code, _ in self.countries_named(by_adjective=by_adjective).most_common() if code not in but]
         return ranked[0] if ranked else None
 
     def named_places(self, sentence: Sentence, country: str | None) -> tuple[str, ...]:
@@ -125,6 +132,14 @@ class Document:
             if marks:
                 return min(marks, key=lambda mark: mark.start).name.removeprefix("cause_")
         return None
+
+
+def _stands_for_state(sentence: Sentence, adjective: PlaceMark) -> bool:
+    """Tell `the Somali government` from `the Russian threat`."""
+    return any(
+        0 <= mark.start - adjective.end <= 1 or 0 <= adjective.start - mark.end <= 1
+        for mark in sentence.of("government", "head", "authority")
+    )
 
 
 def _is_actor(sentence: Sentence, place: PlaceMark) -> bool:
@@ -149,6 +164,17 @@ def _sends(sentence: Sentence, place: PlaceMark) -> bool:
     return not place.located and any(
         0 <= mark.start - place.end <= 1 for mark in sentence.of("sending") if sentence.of("forces")
     )
+
+
+def _tier(place: PlaceMark) -> int:
+    """Rank what another sentence names: `in Kyiv` before `Ukraine`, and `the Kremlin` stands for no place."""
+    if place.kind == INSTITUTION:
+        return 2
+    return 0 if place.located and place.kind != ADJECTIVE else 1
+
+
+def _by_tier(found: tuple[int, int, PlaceMark, Sentence]) -> tuple[int, int]:
+    return found[:2]
 
 
 def _awkwardness(place: PlaceMark, near: int, known: Counter[str]) -> tuple[int, int]:

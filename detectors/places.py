@@ -70,11 +70,14 @@ class Gazetteer:
             for m in marks
             for i in range(m.start, m.end)
         }
-        # `Deutsche Presse-Agentur`, `ARD Kiew`: who tells it, and from where
-        tellers = {i for mark in sentence.of("byline") for i in range(mark.start, mark.end + 1)}
+        # `Deutsche Presse-Agentur`, `ARD Kiew`, `nach russischen Angaben`, `zwischen Iran und Irak`: no scene, no actor
+        hidden = {i for mark in sentence.of("byline") for i in range(mark.start, mark.end + 1)}
+        hidden |= {
+            i for mark in sentence.of("no_scene") for i in range(mark.start, mark.tail[1] if mark.tail else mark.end)
+        }
         i, size = 0, len(sentence)
         while i < size:
-            hit = self._at(sentence, i) if i not in tellers else None
+            hit = self._at(sentence, i) if i not in hidden else None
             if hit is None or i in actors:
                 i += 1
                 continue

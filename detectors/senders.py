@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from detectors.placenames import ADJECTIVE, CAPITAL, CITY, COUNTRY, TOWN
+from detectors.placenames import ADJECTIVE, CAPITAL, CITY, COUNTRY, REGION, TOWN
 from detectors.tokens import Sentence
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) ->
     """Neither where they go or are, nor whose newspaper tells it, nor the second half of `tajik-afghan border`."""
     if place is target or (place.into and place.kind != CAPITAL):
         return False
+    if place.kind == REGION and any(mark.end == place.start for mark in sentence.of("genitive")):
+        return False  # `to secure the Gaza Strip`, in languages with a genitive article
     if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
         return False
     if any(0 <= mark.start - place.end <= 1 for mark in sentence.of("led")):
@@ -149,6 +151,8 @@ def _is_bystander(sentence: Sentence, actor: Actor) -> bool:
 
 def told_elsewhere(document: Document, sentence: Sentence, to: str | None) -> list[Actor]:
     """Return what the sentences around tell of senders, else the home of a language that has only one."""
+    if sentence.of("unnamed_states"):
+        return []  # `26 states are ready to send soldiers`: none of those that the sentences around name
     at = document.position(sentence)
     for other in [*reversed(document.sentences[max(0, at - 2) : at]), *document.sentences[at + 1 : at + 2]]:
         if not other.of("forces", "sending", "sending_of") and not sentence.of("that_alliance"):

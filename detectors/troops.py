@@ -58,6 +58,7 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
     if guessed:
         senders = told_elsewhere(document, sentence, to)
     to_guessed = to is None
+    nothing_named = to_guessed and guessed and before is None
     if to is None:
         to = before or place_elsewhere(document, sentence, {actor.code for actor in senders if not actor.alliance})
     evidence = [
@@ -99,6 +100,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
         )
         if at_home:
             reason = "domestic"
+        elif nothing_named or (to_guessed and before is None and _only_reinforces(match)):
+            reason = "no_destination"  # `aims to reinforce its army`
         if reason:
             return Candidate(detection=detection, sentence=sentence, at=move.start, rejected=reason)
     return judged
@@ -135,6 +138,13 @@ def _moves_its_own(document: Document, sentence: Sentence, target: PlaceMark | N
         place.end <= move and not place.located and document.resolve(place) == document.resolve(target)
         for place in sentence.places
         if place is not target
+    )
+
+
+def _only_reinforces(match: Match) -> bool:
+    return (
+        match.part("reinforcing") is not None
+        and match.part(*(name for name in _MOVES if name != "reinforcing")) is None
     )
 
 
