@@ -225,9 +225,11 @@ class Engine:
         if close or worded:
             document = self._document(fields, spoken, tongue, published, hits, closely=closely)
         if close and document is not None:
-            for rule in self._patterned:
-                if not rule.settings.languages or spoken in rule.settings.languages:
-                    candidates += passing.judged(document, rule, _finder(rule).find(document, rule))
+            rules = [
+                rule for rule in self._patterned if not rule.settings.languages or spoken in rule.settings.languages
+            ]
+            found = [(rule, list(_finder(rule).find(document, rule))) for rule in rules]
+            candidates += passing.judged(document, found)
         if document is not None:
             candidates += self._by_words(worded, document, spoken)
         detections = merged(candidates)

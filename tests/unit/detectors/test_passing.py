@@ -36,24 +36,26 @@ def test_what_stands_deep_in_an_article_about_something_else_is_in_passing(engin
 
 @pytest.mark.parametrize(
     ("title", "opening"),
-    [
-        ("Blast shakes Kabul", DULL),
-        ("A season of music", "An explosion shook the city."),
-        ("A season of music", "Dozens of people were injured."),
-    ],
+    [("Many die in Kabul blast", DULL), ("A season of music", "The blast left several people dead.")],
 )
-def test_an_article_that_is_about_it_from_the_top_may_count_the_dead_below(
+def test_an_article_that_tells_of_the_dead_at_the_top_may_count_them_a_little_below(
     engine: Engine, title: str, opening: str
 ) -> None:
-    assert len(read(engine, opening, *[DULL] * 10, DEED, title=title).events) == 1
+    assert len(read(engine, opening, *[DULL] * 5, DEED, title=title).events) == 1
+
+
+def test_what_an_article_is_about_is_told_of_at_its_top(engine: Engine) -> None:
+    result = read(engine, "An explosion shook the city.", *[DULL] * 10, DEED, title="Blast shakes Kabul")
+
+    assert result.events == ()
 
 
 def test_near_the_top_nothing_is_in_passing(engine: Engine) -> None:
-    assert len(read(engine, *[DULL] * 5, DEED).events) == 1
+    assert len(read(engine, *[DULL] * 3, DEED).events) == 1
 
 
 def test_one_report_of_unrest_tells_of_its_soldiers_below(engine: Engine) -> None:
     sent = "Canada sent 300 troops to Latvia."
 
-    assert len(read(engine, "An explosion shook the city.", *[DULL] * 10, sent).events) == 1
+    assert {event.type for event in read(engine, DEED, *[DULL] * 10, sent).events} == {"deaths", "foreign_troops"}
     assert read(engine, *[DULL] * 10, sent).events == ()
