@@ -172,7 +172,7 @@ def _takes(sentence: Sentence, count: Span, other: Span) -> bool:
 
     Not `bodies of two missing`, `killed all six on board`, nor `87, with 20 still missing` for the 87.
     """
-    if _is_of_the_dead(sentence, count):
+    if _is_of_the_dead(sentence, count) or _are_found_dead(sentence, other):
         return False
     subsets = {mark.end for mark in sentence.of("subset")}
     between = range(count.end, other.start)
@@ -180,6 +180,17 @@ def _takes(sentence: Sentence, count: Span, other: Span) -> bool:
         quantity.start in between and not quantity.article and not subsets & {quantity.start, quantity.start - 1}
         for quantity in sentence.quantities
     )
+
+
+def _are_found_dead(sentence: Sentence, missing: Span) -> bool:
+    """Tell of `The three climbers missing since Sunday were found dead`: no other count stands between."""
+    if not any(mark.start == missing.start for mark in sentence.of("missing")):
+        return False
+    found = {i for mark in sentence.of("found") for i in range(mark.start, mark.end + 1)}
+    ends = [mark.start for mark in sentence.of("dying", "dead", "corpses") if mark.start >= missing.end]
+    if not ends or not found & {ends[0], ends[0] - 1}:
+        return False
+    return not any(missing.end <= quantity.start < ends[0] and not quantity.article for quantity in sentence.quantities)
 
 
 def _is_of_the_dead(sentence: Sentence, count: Span) -> bool:

@@ -5,7 +5,7 @@ Every entry hangs on its first word, so a sentence costs one look-up a word; wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from detectors.entries import Entry, Part, joined_numbers, parts_of
@@ -23,6 +23,7 @@ _CLAUSE_OPENERS: Final = frozenset(
     {"und", "oder", "sowie", "als", "wie", "weil", "dass", "nachdem", "bevor", "aber"}
 )  # only German has them
 NUMBERS: Final = ("number", "approximate", "vague", "range")
+PSEUDO: Final = "pseudo"  # hides what stands inside it
 SCOPE: Final = "scope:"  # classes made of scope cues: scope:negated:forward
 
 
@@ -266,6 +267,9 @@ def _ends_clause(texts: list[str], lows: list[str], place: int) -> bool:
 def _standing(marks: list[Mark], holes: list[Mark]) -> Iterable[Mark]:
     """Return the marks that no longer phrase hides and no hole takes."""
     long = [mark for mark in marks if mark.words > 1 and mark.tail is None]
+    for mark in marks:
+        if mark.tail is not None and mark.name == PSEUDO:  # `after … debate` hides both ends, and nothing between
+            long += [replace(mark, tail=None), replace(mark, start=mark.tail[0], end=mark.tail[1], tail=None)]
     if not long and not holes:
         return marks
     over: dict[int, list[Mark]] = {}
@@ -294,6 +298,6 @@ def _hides(longer: Mark, mark: Mark) -> bool:
         return (longer.words, longer.end) > (mark.words, mark.end)  # `shot dead` over `were shot`
     if mark.words >= longer.words or mark.start < longer.start or mark.end > longer.end:
         return False
-    if longer.name in {"pseudo", mark.name}:
+    if longer.name in {PSEUDO, mark.name}:
         return True
     return family is None and mark.name.startswith(SCOPE) and not longer.name.startswith("actor:")
