@@ -45,6 +45,7 @@ _TOLD_BY_THE_WORD: Final = frozenset({"dead_many", "dead_one", "fatal"})  # `Tot
 _ANIMAL_REACH: Final = 6
 _OBJECT_REACH: Final = 2
 _INSTEAD_REACH: Final = 3
+_FATE_REACH: Final = 10
 
 
 def find(document: Document, rule: Rule) -> Iterator[Candidate]:
@@ -182,15 +183,22 @@ def _takes(sentence: Sentence, count: Span, other: Span) -> bool:
     )
 
 
-def _are_found_dead(sentence: Sentence, missing: Span) -> bool:
-    """Tell of `The three climbers missing since Sunday were found dead`: no other count stands between."""
-    if not any(mark.start == missing.start for mark in sentence.of("missing")):
+def _are_found_dead(sentence: Sentence, other: Span) -> bool:
+    """Tell of `the three climbers missing since Sunday were found dead`: the last that is said of them counts.
+
+    Neither a border nor a joint nor another count stands between the two.
+    """
+    if not any(mark.start == other.start for mark in sentence.of("missing", "rescued", "detained")):
         return False
-    found = {i for mark in sentence.of("found") for i in range(mark.start, mark.end + 1)}
-    ends = [mark.start for mark in sentence.of("dying", "dead", "corpses") if mark.start >= missing.end]
-    if not ends or not found & {ends[0], ends[0] - 1}:
+    ends = [mark.start for mark in sentence.of("dying", "dead", "corpses", "killing") if mark.start >= other.end]
+    if not ends or ends[0] - other.end > _FATE_REACH:
         return False
-    return not any(missing.end <= quantity.start < ends[0] and not quantity.article for quantity in sentence.quantities)
+    between = range(other.end, ends[0])
+    joints = {mark.start for mark in sentence.of("and", "terminators")}
+    return not (
+        any(i in joints or not sentence.texts[i][0].isalnum() for i in between)
+        or any(quantity.start in between and not quantity.article for quantity in sentence.quantities)
+    )
 
 
 def _is_of_the_dead(sentence: Sentence, count: Span) -> bool:
@@ -248,10 +256,10 @@ def _is_of_animals(sentence: Sentence, anchor: Mark, count: Quantity) -> bool:
     """Tell whether an animal stands nearer to the predicate than whoever was counted."""
     own = (count.start, count.end) == (anchor.start, anchor.end)
     victim = _ANIMAL_REACH if own else min(abs(count.start - anchor.end), abs(anchor.start - count.head_at))
-    agents = {mark.end for mark in sentence.of("agent")} if anchor.name == "killing" else set()
+    agents = {mark.end + article for mark in sentence.of("agent") for article in (0, 1)}
     for mark in sentence.of("animals"):
         if mark.start in agents:
-            continue  # `von Hai getötet`
+            continue  # `von Hai getötet`, `killed by a bear`
         after = mark.start - anchor.end
         if 0 <= after <= _OBJECT_REACH or 0 <= (after if after >= 0 else anchor.start - mark.end) < victim:
             return True

@@ -55,7 +55,7 @@ def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
 
 
 def _readings(sentence: Sentence, rule: Rule, language: str) -> Iterator[_Reading]:
-    if not sentence.of(*TARGETS) and not sentence.of("no_confidence"):
+    if not sentence.of(*TARGETS, "no_confidence", "seizing"):
         return
     for pattern in rule.patterns:
         if pattern.languages and language not in pattern.languages:
@@ -115,7 +115,9 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     points = [verb.start, reading.target.start]
     if tail:
         points.append(tail[0])
-    reason = _wrong_person(sentence, reading) or _of_a_state(sentence, reading, country)
+    seized = any(mark.start in {verb.start, reading.target.start} for mark in sentence.of("seizing"))
+    # `officers seized power`: from whom goes without saying
+    reason = None if seized else _wrong_person(sentence, reading) or _of_a_state(sentence, reading, country)
     if reason:
         return Candidate(detection=detection, sentence=sentence, at=verb.start, rejected=reason)
     judged = judge(document, rule, detection, sentence, points)

@@ -28,6 +28,7 @@ YEARS: Final = range(1800, 2101)
 _DIGITS: Final = 9
 _WORD_OR_TWO: Final = 2
 _MEASURES: Final = frozenset({"unit", "things"})
+_COUNTED: Final = frozenset({"people", "forces", "dead_many", "injured"})
 _QUOTES: Final = frozenset('„“«»"')
 _ARTICLE_REACH: Final = 3  # an adjective or an age may stand between `ein` and its noun
 _OLDEST: Final = 105
@@ -241,8 +242,14 @@ def _head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Mark
         if at in others or (texts[at] in _STOPS and texts[at] not in _QUOTES) or (at in adverbials and at not in heads):
             return None
         if at in heads and not (quantity.article and heads[at].name == "unit"):
-            return heads[at]
+            return _last_of_compound(heads, heads[at])
     return None
+
+
+def _last_of_compound(heads: dict[int, Mark], head: Mark) -> Mark:
+    """`five nursing home residents`: the noun behind a thing is what is counted."""
+    behind = heads.get(head.end)
+    return behind if behind is not None and head.name in _MEASURES and behind.name in _COUNTED else head
 
 
 def _is_money_or_year(sentence: Sentence, quantity: Quantity) -> bool:
