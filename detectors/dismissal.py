@@ -121,7 +121,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     if reason:
         return Candidate(detection=detection, sentence=sentence, at=verb.start, rejected=reason)
     judged = judge(document, rule, detection, sentence, points)
-    open_vote = means == "no_confidence" and not sentence.of("outcome") and verb_words(verb) < _OUTCOME_WORDS
+    has_outcome = fell or bool(sentence.of("outcome"))
+    open_vote = means == "no_confidence" and not has_outcome and verb_words(verb) < _OUTCOME_WORDS
     if judged.rejected is None and open_vote and judged.detection.certainty is not Certainty.POSSIBLE:
         return replace(judged, rejected="no_outcome")
     return judged

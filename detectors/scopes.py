@@ -23,6 +23,7 @@ OPENING_WORDS: Final = 6
 _YEAR_DIGITS: Final = 4
 # `the attack that killed twelve`: whoever says `the` takes it for known. At the top it may all the same be the news.
 RECALLED: Final = "recalled"
+NEGATED: Final = "negated"
 RECALLED_FROM: Final = 3  # sentences, the title among them
 # `not ruled out` holds a `ruled out` and a `not` that mean nothing by themselves.
 LIFTS: Final = {"open_option": ("ruled_out", "negated", "rejected", "denied")}
@@ -64,7 +65,9 @@ def _from_here(sentence: Sentence, points: list[int], found: dict[str, Cue]) -> 
         if not name.startswith(SCOPE):
             continue
         scope, reach = name.removeprefix(SCOPE).split(":")
-        cue = next((mark for mark in marks if any(_reaches(sentence, mark, reach, point) for point in points)), None)
+        cue = next(
+            (mark for mark in marks if any(_reaches(sentence, mark, scope, reach, point) for point in points)), None
+        )
         if cue is not None:
             found.setdefault(scope, Cue(scope, sentence, cue))
 
@@ -85,9 +88,11 @@ def _from_elsewhere(document: Document, sentence: Sentence, found: dict[str, Cue
                 found.setdefault(scope, Cue(scope, other, marks[0]))
 
 
-def _reaches(sentence: Sentence, mark: Mark, reach: str, point: int) -> bool:
+def _reaches(sentence: Sentence, mark: Mark, scope: str, reach: str, point: int) -> bool:
     if reach == "sentence":
         low, high = sorted((mark.start, point))
+        if scope == NEGATED and any(low < but.start < high for but in sentence.of("terminators")):
+            return False  # `at first no dead, but in the evening one man had died`
         return not any(text in _BREAKS for text in sentence.texts[low:high])
     if reach in {"around", "document"}:
         return True
