@@ -54,7 +54,7 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
         anchors = _anchors(sentence)
         if not anchors:
             continue
-        figures = _summed(sentence)
+        figures = _but_wholes(sentence, _summed(sentence))
         bound = _bind(sentence, rule, figures, document.language)
         seen_count = False
         waiting: list[Mark] = []
@@ -80,7 +80,7 @@ def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
         return False
     if any(_uncounted(sentence, anchor, is_calamity=lambda: True) is not None for anchor in anchors):
         return True
-    bound = _bind(sentence, rule, _summed(sentence), language)
+    bound = _bind(sentence, rule, _but_wholes(sentence, _summed(sentence)), language)
     return any(_one_side(sentence, anchor, bound.get((anchor.start, anchor.end), [])) for anchor in anchors)
 
 
@@ -127,6 +127,20 @@ def _summed(sentence: Sentence) -> list[Quantity]:
             total = quantity.bare + 1
             found[place] = replace(quantity, min=total, max=total, bare=total, end=end)
     return found
+
+
+def _but_wholes(sentence: Sentence, figures: list[Quantity]) -> list[Quantity]:
+    """Leave out the whole that a part is taken of: `Of the 212 on board, 209 walked away`."""
+    openers = {mark.end for mark in sentence.of("partitive") if _opens_clause(sentence, mark.start)}
+    return [
+        figure
+        for at, figure in enumerate(figures)
+        if figure.start not in openers or all(later.article for later in figures[at + 1 :])
+    ]
+
+
+def _opens_clause(sentence: Sentence, at: int) -> bool:
+    return at == 0 or not sentence.texts[at - 1][0].isalnum()
 
 
 def _has_one_before(sentence: Sentence, quantity: Quantity) -> bool:

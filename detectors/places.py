@@ -168,8 +168,14 @@ def _placed(sentence: Sentence, found: list[PlaceMark]) -> list[PlaceMark]:
         between = range(town.end, place.start)
         texts = [sentence.texts[i] for i in between]
         beside = texts == [","] or (place.located and "," not in texts and len(texts) <= _APART)
+        apposed = (
+            texts == [","]
+            and place.kind == COUNTRY
+            and town.kind in {CAPITAL, CITY, REGION}
+            and (place.end >= len(sentence) or not sentence.texts[place.end][0].isalnum())
+        )  # `Mérida, Venezuela,`
         if (
-            town.kind == TOWN and place.kind in {COUNTRY, CAPITAL, CITY, REGION}
+            (apposed or (town.kind == TOWN and place.kind in {COUNTRY, CAPITAL, CITY, REGION}))
             and beside and not set(town.codes) & set(place.codes)
             and not any(i in borders for i in between) and all(text.isalpha() or text == "," for text in texts)
         ):  # fmt: skip
