@@ -61,7 +61,10 @@ def _is_object(sentence: Sentence, verb_end: int, at: int) -> bool:
 
 
 def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
-    entered = any(_is_object(sentence, mark.end, place.start) for mark in sentence.of("arriving"))
+    before = [mark.start for mark in sentence.of("territory") if 0 <= place.start - mark.end <= 1]  # `frontiera armena`
+    entered = any(
+        _is_object(sentence, verb.end, at) for verb in sentence.of("arriving") for at in (place.start, *before)
+    )
     if place.kind != ADJECTIVE or not (place.located or entered):
         return False
     after = range(place.end, min(place.end + 3, len(sentence)))

@@ -132,7 +132,12 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     """Another office stands nearer to the verb, or the target is somebody's former or deputy office."""
     verb = reading.verb
     cost = _distance(sentence, reading.target, verb)
+    # `senators ousted the president`: who stands before an active verb is not whom it strikes
+    strikes = reading.target.start >= verb.end and reading.match.pattern.means in {"dismissed", "toppled"}
+    strikes = strikes and not any(0 <= verb.start - mark.end <= 1 for mark in sentence.of("passive"))
     for mark in sentence.of("office", "sport_office"):
+        if strikes and mark.end <= verb.start:
+            continue
         inside = mark.start < reading.target.end and reading.target.start < mark.end
         if inside or _serves(sentence, mark, reading.target) or _distance(sentence, mark, verb) < cost:
             return "other_office"
