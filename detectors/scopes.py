@@ -91,9 +91,9 @@ def _from_elsewhere(document: Document, sentence: Sentence, found: dict[str, Cue
 def _reaches(sentence: Sentence, mark: Mark, scope: str, reach: str, point: int) -> bool:
     if reach == "sentence":
         low, high = sorted((mark.start, point))
-        if scope == NEGATED and any(low < but.start < high for but in sentence.of("terminators")):
-            return False  # `at first no dead, but in the evening one man had died`
-        return not any(text in _BREAKS for text in sentence.texts[low:high])
+        # `at first no dead, but in the evening one man had died`
+        ended = scope == NEGATED and any(low < but.start < high for but in sentence.of("terminators"))
+        return not ended and not any(text in _BREAKS for text in sentence.texts[low:high])
     if reach in {"around", "document"}:
         return True
     if reach == "clause":
