@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from detectors import quantities
 from detectors.candidates import Candidate, judge
 from detectors.marks import Quantity
-from detectors.patterns import Span, gap_cost, matches
+from detectors.patterns import OTHERS, Span, gap_cost, matches
 from detectors.scopes import clause
 from tocsin.records import Certainty, Detection, Evidence, Toll
 
@@ -39,7 +39,6 @@ ANCHORS: Final = (
 HEADS_ELSEWHERE: Final = frozenset({"injured", "missing", "animals", "rescued", "detained"})
 PERSON_REACH: Final = 16
 BODY_REACH: Final = 2
-OTHERS: Final = "others"  # what a pattern means that only takes counts away
 VAGUE_PLURAL: Final = 2
 _TOLD_BY_THE_WORD: Final = frozenset({"dead_many", "dead_one", "fatal"})  # `Tote`, `Toter`, `tödlicher Unfall`
 _ANIMAL_REACH: Final = 6
@@ -71,6 +70,11 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
                 if guess is not None:
                     yield _candidate(document, rule, sentence, anchor, guess)
                     break
+
+
+def least(_rule: Rule, _language: str) -> list[tuple[tuple[str, ...], ...]]:
+    """Return the groups of classes one of each of which must stand in a sentence for `finds` to hold."""
+    return [(ANCHORS,)]  # a death is told without a pattern, too
 
 
 def finds(sentence: Sentence, rule: Rule, language: str) -> bool:

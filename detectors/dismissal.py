@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
 from detectors.marks import Mark
-from detectors.patterns import Match, Span, gap_cost, matches
+from detectors.patterns import Match, Span, gap_cost, matches, required
 from detectors.placenames import ADJECTIVE, INSTITUTION
 from tocsin.records import Certainty, Detection, DismissalKind
 
@@ -47,6 +47,11 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
         for reading in own or readings:
             yield _candidate(document, rule, sentence, reading)
             break
+
+
+def least(rule: Rule, language: str) -> list[tuple[tuple[str, ...], ...]]:
+    """Return the groups of classes one of each of which must stand in a sentence for `finds` to hold."""
+    return required(rule.patterns, language)
 
 
 def finds(sentence: Sentence, rule: Rule, language: str) -> bool:

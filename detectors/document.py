@@ -13,7 +13,9 @@ from detectors.tokens import Sentence
 from tocsin.records import Evidence
 
 if TYPE_CHECKING:
-    from detectors.lexicon import Lexicon
+    from collections.abc import Iterable
+
+    from detectors.lexicon import Begun, Lexicon
     from detectors.marks import PlaceMark
     from detectors.places import Gazetteer
 
@@ -188,8 +190,10 @@ def _awkwardness(place: PlaceMark, near: int, known: Counter[str]) -> tuple[int,
     return rank, abs(place.start - near)
 
 
-def annotate(sentence: Sentence, lexicon: Lexicon, gazetteer: Gazetteer) -> None:
-    """Fill a sentence's marks, and say how its places and quantities are read."""
-    lexicon.mark(sentence)
+def annotate(
+    sentence: Sentence, lexicon: Lexicon, gazetteer: Gazetteer, begun: Iterable[tuple[int, Begun]] | None = None
+) -> None:
+    """Fill a sentence's marks, and say how its places and quantities are read; *begun* is the lexicon's, if known."""
+    lexicon.mark(sentence, begun)
     sentence.read_places = gazetteer.mark
     sentence.read_quantities = quantities.read

@@ -146,12 +146,24 @@ class Tongue:
 
     def _finds(self, text: str, field: str) -> bool:
         """Tell whether a rule finds something in a sentence of *text*, whatever stands around it."""
-        language, rules = self.settings.language, self._rules
-        for sentence in split(text, field=field, language=language, abbreviations=self.lexicon.abbreviations):
-            annotate(sentence, self.lexicon, self.gazetteer)
+        language, rules, lexicon = self.settings.language, self._rules, self.lexicon
+        for sentence in split(text, field=field, language=language, abbreviations=lexicon.abbreviations):
+            begun, bits = lexicon.begun(sentence)
+            if not any(all(bits & group for group in groups) for groups in self._least):
+                continue
+            annotate(sentence, lexicon, self.gazetteer, begun)
             if any(_finder(rule).finds(sentence, rule, language) for rule in rules):
                 return True
         return False
+
+    @cached_property
+    def _least(self) -> list[tuple[int, ...]]:
+        """Bits of the classes without which no rule finds anything in a sentence: one of each group of one of these."""
+        found: dict[tuple[int, ...], None] = {}
+        for rule in self._rules:
+            for groups in _finder(rule).least(rule, self.settings.language):
+                found[tuple(self.lexicon.bits(names) for names in groups)] = None
+        return list(found)
 
     def sentences(
         self, fields: Mapping[str, str], hits: Mapping[str, Sequence[Hit]], *, closely: bool

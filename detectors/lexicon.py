@@ -55,26 +55,25 @@ _FAMILY: Final = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """Entries that may begin at a word, and the bits of the classes they are of."""
+
+    entries: tuple[Entry, ...]
+    bits: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """What a word may begin: `following` by the word behind it, for words that alone decide; `entries` before others.
+    """What a word may begin: `following` by the word behind it, for words that alone decide; `others` before the rest.
 
     A common word begins hundreds of phrases, and the next word rules out nearly all of them.
     """
 
-    entries: tuple[Entry, ...]
-    following: dict[str, tuple[Entry, ...]]
+    others: Begun
+    following: dict[str, Begun]
 
 
-_NOTHING: Final = _Known((), {})
-
-
-def _known(entries: list[Entry]) -> _Known:
-    others = [entry for entry in entries if entry.adjacent is None]
-    nexts = {word for entry in entries if entry.adjacent is not None for word in entry.adjacent}
-    return _Known(
-        tuple(others),
-        {word: tuple(e for e in entries if e.adjacent is None or word in e.adjacent) for word in nexts},
-    )
+_NOTHING: Final = _Known(Begun((), 0), {})
 
 
 class Lexicon:
@@ -91,6 +90,7 @@ class Lexicon:
         self._any_number: list[Entry] = []
         self._entries: dict[str, list[Entry]] = {}
         self._known: dict[str, _Known] = {}
+        self._bit: dict[str, int] = {}
         numbers = _number_words(settings)
         self.numbers = frozenset(word.lower() for word in numbers if " " not in word)
         for name, text, value in _lines(settings, numbers):
@@ -122,20 +122,33 @@ class Lexicon:
                 for word in longest.endings:
                     yield name, fold(word, self.language), False, True, others
 
-    def mark(self, sentence: Sentence) -> None:
-        """Find every class in *sentence*; a longer phrase hides a scope cue inside it, `pseudo` hides everything."""
+    def begun(self, sentence: Sentence) -> tuple[list[tuple[int, Begun]], int]:
+        """Return what may begin at which words of *sentence*, and the bits of all classes of these entries."""
         texts, lows, known_words = sentence.texts, sentence.lows, self._known
         last = len(texts) - 1
+        found: list[tuple[int, Begun]] = []
+        bits = 0
+        for i, looked_up in enumerate(map(known_words.get, texts)):
+            if looked_up is _NOTHING:
+                continue
+            known = self._look_up(texts[i], lows[i]) if looked_up is None else looked_up
+            begun = known.following.get(lows[i + 1], known.others) if i < last else known.others
+            if begun.entries:
+                found.append((i, begun))
+                bits |= begun.bits
+        return found, bits
+
+    def mark(self, sentence: Sentence, found: Iterable[tuple[int, Begun]] | None = None) -> None:
+        """Put down every class of *sentence*, of whose words *found* says what they begin.
+
+        A longer phrase hides a scope cue inside it, `pseudo` hides everything.
+        """
+        texts, lows = sentence.texts, sentence.lows
         marks: list[Mark] = []
         holes: list[Mark] = []  # `!peine de mort` keeps `mort` out of its class there
         words: set[str] = set()
-        for i, text in enumerate(texts):
-            known = known_words.get(text)
-            if known is None:
-                known = self._look_up(text, lows[i])
-            if known is _NOTHING:
-                continue
-            for entry in known.following.get(lows[i + 1], known.entries) if i < last else known.entries:
+        for i, begun in self.begun(sentence)[0] if found is None else found:
+            for entry in begun.entries:
                 if not entry.rest:
                     marks.append(Mark(entry.name, i, i + 1, None, entry.value))
                     continue
@@ -146,8 +159,12 @@ class Lexicon:
                 mark = self._follow(entry, texts, lows, i)
                 if mark is not None:
                     (holes if entry.bars else marks).append(mark)
+        sentence_marks = sentence.marks
         for mark in _standing(marks, holes):
-            sentence.marks.setdefault(mark.name, []).append(mark)
+            if mark.name in sentence_marks:
+                sentence_marks[mark.name].append(mark)
+            else:
+                sentence_marks[mark.name] = [mark]
 
     def _follow(self, entry: Entry, texts: list[str], lows: list[str], start: int) -> Mark | None:
         at = end = start + 1
@@ -186,11 +203,28 @@ class Lexicon:
         fitting = [e for e in found.values() if any(e.first.fits(form, folded, self.numbers) for form, folded in forms)]
         barred = {entry.name for entry in fitting if entry.bars and not entry.rest}
         kept = [e for e in fitting if e.rest or not (e.bars or e.name in barred)]
-        result = _known(kept) if kept else _NOTHING
+        result = self._by_following(kept) if kept else _NOTHING
         if len(self._known) >= REMEMBERED_WORDS:
             self._known.clear()
         self._known[text] = result
         return result
+
+    def _by_following(self, entries: list[Entry]) -> _Known:
+        others = [entry for entry in entries if entry.adjacent is None]
+        nexts = {word for entry in entries if entry.adjacent is not None for word in entry.adjacent}
+        behind = {word: [e for e in entries if e.adjacent is None or word in e.adjacent] for word in nexts}
+        return _Known(self._begun(others), {word: self._begun(some) for word, some in behind.items()})
+
+    def _begun(self, entries: list[Entry]) -> Begun:
+        return Begun(tuple(entries), self.bits({entry.name for entry in entries if not entry.bars}))
+
+    def bits(self, names: Iterable[str]) -> int:
+        """Return the bits of these classes; scopes and actors have none, for no pattern names them."""
+        found = 0
+        for name in names:
+            if ":" not in name:
+                found |= self._bit.setdefault(name, 1 << len(self._bit))
+        return found
 
     def _hanging_on(self, key: str) -> Iterator[Entry]:
         yield from self._exact.get(key, ())

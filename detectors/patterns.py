@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from detectors.tokens import Sentence
 
 _ELEMENT: Final = re.compile(r"([a-z_]+(?:\|[a-z_]+)*)(\?)?")
 _GAP: Final = re.compile(r"~(\d+)")
+OTHERS: Final = "others"  # what a pattern means that only takes counts away
 COMPUTED: Final = frozenset({"count", "place"})  # classes that no word gives
 COMMA_COST: Final = 4.0
 BORDER_COST: Final = 25.0
@@ -115,6 +116,12 @@ def matches(pattern: Pattern, sentence: Sentence) -> Iterator[Match]:
             return
     for name, span in _spans(sentence, pattern.elements[0].names):
         yield from _extend(pattern, sentence, 1, ((name, span),), pattern.cost)
+
+
+def required(patterns: Iterable[Pattern], language: str) -> list[tuple[tuple[str, ...], ...]]:
+    """Return of each pattern of *language* that finds something itself the classes that its elements choose from."""
+    own = [p for p in patterns if p.means != OTHERS and (not p.languages or language in p.languages)]
+    return [pattern.required for pattern in own]
 
 
 def _extend(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from ahocorasick_rs import AhoCorasick
 
-from detectors.patterns import COMPUTED
+from detectors.patterns import COMPUTED, OTHERS
 from detectors.tokens import LETTERS, fold, folds_evenly
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 MANY: Final = "#many"  # the class of numbers from `MANY_FROM` on, for patterns that take no smaller ones
 MANY_FROM: Final = 10
 _MANY_DIGITS: Final = re.compile(r"\d[\d.,'’\u00a0\u202f ]*\d")
-OTHERS: Final = "others"  # what a pattern means that only takes counts away
 _WORD: Final = re.compile(LETTERS)
 _LETTERS: Final = re.compile(r"[^\W\d_]+")  # a combining mark parts a word; no entry that is looked for so has one
 _DIGITS: Final = "\x00#"  # stands for them among the words looked for, and in no text

@@ -5,11 +5,11 @@ A `count` slot is the number of the event, a `place` slot its country; without o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from detectors.candidates import Candidate, judge
 from detectors.marks import PlaceMark, Quantity
-from detectors.patterns import Match, matches
+from detectors.patterns import OTHERS, Match, matches, required
 from detectors.quantities import is_year
 from tocsin.records import Certainty, Detection, Toll
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from detectors.rules import Rule
     from detectors.tokens import Sentence
 
-OTHERS: Final = "others"  # what a pattern means that only takes counts away
-
 
 def find(document: Document, rule: Rule) -> Iterator[Candidate]:
     """One candidate a sentence: where it says the same twice, it means one thing."""
@@ -29,6 +27,11 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
         match = _best(sentence, rule, document.language)
         if match is not None:
             yield _candidate(document, rule, sentence, match)
+
+
+def least(rule: Rule, language: str) -> list[tuple[tuple[str, ...], ...]]:
+    """Return the groups of classes one of each of which must stand in a sentence for `finds` to hold."""
+    return required(rule.patterns, language)
 
 
 def finds(sentence: Sentence, rule: Rule, language: str) -> bool:

@@ -10,25 +10,25 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, compress, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from detectors.marks import Mark, PlaceMark, Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 _MARKS: Final = "\u0300-\u036f\u064b-\u0652\u0670"
 LETTERS: Final = rf"(?:[^\W\d_]|[{_MARKS}])+"
 _TOKEN: Final = re.compile(
-    r"(?:[A-Z]\.){2,}"
+    r"((?:[A-Z]\.){2,}"
     r"|\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?"
     r"|\d+(?:[.,]\d+)?"
     rf"|{LETTERS}"
     r"|[^\w\s]"
-    r"|\n"
+    r"|\n)"
 )
 _ENDS: Final = frozenset(".!?…؟")
 _CLOSERS: Final = frozenset("\"'”“’»)]›")
@@ -42,7 +42,10 @@ _DAY_DIGITS: Final = 2
 _SHORTEST_BEFORE_A_SEAM: Final = 3
 _DOTTED_ORDINALS: Final = frozenset({"de", "pl", "tr"})  # `am 6. Mai`
 # `den FrontDer Gouverneur`, `im Überblick:Kiew meldet`: what was cut out of a page lost the space between two blocks.
-_SEAM: Final = re.compile(r"(?:(?<=[a-zß-ÿа-яё]{3})|(?<=[a-zß-ÿа-яё]{3}:))[A-ZÀ-ÞА-ЯЁ](?=[a-zß-ÿа-яё]{2})")
+# The capital comes first: what begins with a look back is tried at every letter, and takes as long as all the rest.
+_SMALL: Final = "[a-zß-ÿа-яё]"
+_CAPITAL: Final = "[A-ZÀ-ÞА-ЯЁ]"
+_SEAM: Final = re.compile(rf"{_CAPITAL}(?:(?<={_SMALL}{{3}}{_CAPITAL})|(?<={_SMALL}{{3}}:{_CAPITAL}))(?={_SMALL}{{2}})")
 _CAPPED_NAMES: Final = (("WhatsApp", 5), ("DeutschlandTrend", 11), ("PlayStation", 4), ("AstraZeneca", 5))
 TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
 
@@ -149,20 +152,17 @@ def _is_name(text: str, at: int) -> bool:
 
 
 def _split(text: str, *, field: str, language: str, abbreviations: frozenset[str]) -> Iterator[Sentence]:
-    spans = [match.span() for match in _TOKEN.finditer(text)]
-    found = [text[start:end] for start, end in spans]
-    whole = fold(text, language)
-    folded = whole if folds_evenly(text, whole, language) else None
+    tokens = _Tokens.of(text)
+    found = tokens.texts
+    lows = tokens.folded(text, language)
     ordinals = language in _DOTTED_ORDINALS
     first = 0  # token of the sentence that is being read
     hidden: list[int] = []  # its glued hyphens
     length = seen = 0  # its words up to token `seen`, exclusive
 
     def sentence(end: int) -> Sentence:
-        some = spans[first:end] if not hidden else [spans[i] for i in range(first, end) if i not in hidden]
-        texts = [text[a:b] for a, b in some]
-        lows = [folded[a:b] for a, b in some] if folded is not None else [fold(word, language) for word in texts]
-        return Sentence(field, text, texts, lows, [a for a, _ in some], [b for _, b in some])
+        columns = found[first:end], lows[first:end], tokens.starts[first:end], tokens.ends[first:end]
+        return Sentence(field, text, *(columns if not hidden else _without(columns, first, hidden)))
 
     for place in [i for i, word in enumerate(found) if word in _SIGNS]:
         while length + place - seen >= TOKENS_A_SENTENCE:
@@ -177,11 +177,11 @@ def _split(text: str, *, field: str, language: str, abbreviations: frozenset[str
                 yield sentence(place)
             first, hidden, length = seen, [], 0
             continue
-        if sign in _HYPHENS and _is_glued(found, spans, place):
+        if sign in _HYPHENS and tokens.is_glued(place):
             hidden.append(place)
             continue
         length += 1
-        if length >= TOKENS_A_SENTENCE or _ends_here(found, spans, place, length, abbreviations, ordinals=ordinals):
+        if length >= TOKENS_A_SENTENCE or _ends_here(tokens, place, length, abbreviations, ordinals=ordinals):
             yield sentence(seen)
             first, hidden, length = seen, [], 0
     while length + len(found) - seen >= TOKENS_A_SENTENCE:
@@ -197,28 +197,61 @@ def words(text: str, language: str = "") -> tuple[list[str], list[str]]:
     """Return the words of a short text, as written and folded; the same cutting as in articles."""
     if text.isalpha():  # most lines of a lexicon
         return [text], [fold(text, language)]
-    spans = [match.span() for match in _TOKEN.finditer(text)]
-    found = [text[start:end] for start, end in spans]
-    kept = [word for i, word in enumerate(found) if word not in _HYPHENS or not _is_glued(found, spans, i)]
+    tokens = _Tokens.of(text)
+    kept = [word for i, word in enumerate(tokens.texts) if word not in _HYPHENS or not tokens.is_glued(i)]
     return kept, [fold(word, language) for word in kept]
 
 
-def _is_glued(found: list[str], spans: list[tuple[int, int]], place: int) -> bool:
-    start, end = spans[place]
-    before = place > 0 and spans[place - 1][1] == start and found[place - 1][-1:].isalnum()
-    return before and place + 1 < len(found) and spans[place + 1][0] == end and found[place + 1][:1].isalnum()
+_Columns = tuple[list[str], list[str], list[int], list[int]]
 
 
-def _ends_here(
-    found: list[str],
-    spans: list[tuple[int, int]],
-    place: int,
-    length: int,
-    abbreviations: frozenset[str],
-    *,
-    ordinals: bool,
-) -> bool:
+def _without(columns: _Columns, first: int, hidden: Iterable[int]) -> _Columns:
+    """Return the columns of a sentence, that begins with token *first*, but for what is *hidden*."""
+    texts, lows, starts, ends = columns
+    shown = [True] * len(texts)
+    for place in hidden:
+        shown[place - first] = False
+    return (
+        list(compress(texts, shown)), list(compress(lows, shown)), list(compress(starts, shown)),
+        list(compress(ends, shown)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tokens:
+    """All words and signs of a text, and where they start and end."""
+
+    texts: list[str]
+    starts: list[int]
+    ends: list[int]
+
+    @classmethod
+    def of(cls, text: str) -> _Tokens:
+        """Cut *text*; no match is made into an object, which would take half of the time."""
+        pieces = _TOKEN.split(text)  # what stands between tokens, a token, what stands between …
+        bounds = list(accumulate(map(len, pieces)))
+        return cls(pieces[1::2], bounds[:-1:2], bounds[1::2])
+
+    def folded(self, text: str, language: str) -> list[str]:
+        """Return the form of each under which words are compared."""
+        low = text.lower()
+        if language != "tr" and (low.isascii() or not any(letter in low for letter in _DROPPED_LETTERS)):
+            return list(map(str.lower, self.texts))
+        whole = fold(text, language)
+        if folds_evenly(text, whole, language):
+            return [whole[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
+        return [fold(word, language) for word in self.texts]
+
+    def is_glued(self, place: int) -> bool:
+        """Tell whether a sign hangs on words on both sides."""
+        texts, starts, ends = self.texts, self.starts, self.ends
+        before = place > 0 and ends[place - 1] == starts[place] and texts[place - 1][-1:].isalnum()
+        return before and place + 1 < len(texts) and starts[place + 1] == ends[place] and texts[place + 1][:1].isalnum()
+
+
+def _ends_here(tokens: _Tokens, place: int, length: int, abbreviations: frozenset[str], *, ordinals: bool) -> bool:
     """Tell whether a sentence of *length* words so far ends with the sign at *place*."""
+    found = tokens.texts
     sign = found[place]
     closing = sign in _CLOSERS and length > 1 and found[place - 1] in _ENDS
     if sign not in _ENDS and not closing:
@@ -226,7 +259,7 @@ def _ends_here(
     if place + 1 >= len(found):
         return True
     following = found[place + 1]
-    glued = spans[place + 1][0] == spans[place][1]
+    glued = tokens.starts[place + 1] == tokens.ends[place]
     if not (_opens_glued(found, place) if glued else _opens(following[:1])):
         return False
     if sign != "." or closing or glued or length == 1:
@@ -234,22 +267,20 @@ def _ends_here(
     previous = found[place - 1]
     if (len(previous) == 1 and previous.isupper()) or previous.lower() in abbreviations:
         return False
-    is_day = previous.isdigit() and len(previous) <= _DAY_DIGITS and spans[place - 1][1] == spans[place][0]
+    is_day = previous.isdigit() and len(previous) <= _DAY_DIGITS and tokens.ends[place - 1] == tokens.starts[place]
     return not (ordinals and is_day and following[:1].isalpha())
 
 
 def _opens_glued(found: list[str], place: int) -> bool:
     """Tell whether a sentence begins right behind the sign at *place*: `… gestorben.Der …`, not `lemonde.fr`."""
+    following = found[place + 1]
+    if not (following[:1].isupper() and following[1:2].islower()):
+        return False  # before looking back, which a text of full stops alone would make long
     before = place - 1
     while before > 0 and found[before] in _ENDS:
         before -= 1
-    previous, following = found[before], found[place + 1]
-    return (
-        len(previous) >= _SHORTEST_BEFORE_A_SEAM
-        and previous[-1].islower()
-        and following[:1].isupper()
-        and following[1:2].islower()
-    )
+    previous = found[before]
+    return len(previous) >= _SHORTEST_BEFORE_A_SEAM and previous[-1].islower()
 
 
 def _opens(letter: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from detectors.candidates import Candidate, judge
 from detectors.destinations import place_elsewhere, target_of
 from detectors.marks import Mark
-from detectors.patterns import matches
+from detectors.patterns import matches, required
 from detectors.senders import Actor, senders_of, states_before, told_elsewhere
 from tocsin.records import Certainty, Detection, Sender
 
@@ -35,6 +35,11 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
             candidate = _candidate(document, rule, sentence, min(found, key=lambda match: match.cost), before)
             before = candidate.detection.country if candidate.rejected is None else before
             yield candidate
+
+
+def least(rule: Rule, language: str) -> list[tuple[tuple[str, ...], ...]]:
+    """Return the groups of classes one of each of which must stand in a sentence for `finds` to hold."""
+    return required(rule.patterns, language)
 
 
 def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
