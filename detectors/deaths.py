@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from detectors import quantities
 from detectors.candidates import Candidate, judge
 from detectors.marks import Quantity
-from detectors.patterns import OTHERS, Span, gap_cost, matches
+from detectors.patterns import OTHERS, Span, all_matches, gap_cost
 from detectors.scopes import clause
 from tocsin.records import Certainty, Detection, Evidence, Toll
 
@@ -165,16 +165,13 @@ def _bind(
     best: dict[int, tuple[float, str, Span]] = {}
     by_place = {id(quantity): quantity for quantity in figures}
     original, sentence.quantities = sentence.quantities, figures
-    for pattern in rule.patterns:
-        if pattern.languages and language not in pattern.languages:
+    for match in all_matches(rule.patterns, sentence, language):
+        count, means = match.part("count"), match.pattern.means
+        other = next((span for name, span in match.parts if name != "count"), None)
+        if count is None or other is None or (means == OTHERS and not _takes(sentence, count, other)):
             continue
-        for match in matches(pattern, sentence):
-            count = match.part("count")
-            other = next((span for name, span in match.parts if name != "count"), None)
-            if count is None or other is None or (pattern.means == OTHERS and not _takes(sentence, count, other)):
-                continue
-            if id(count) not in best or match.cost < best[id(count)][0]:
-                best[id(count)] = match.cost, pattern.means, other
+        if id(count) not in best or match.cost < best[id(count)][0]:
+            best[id(count)] = match.cost, means, other
     sentence.quantities = original
     anchors = _anchors(sentence)
     result: dict[tuple[int, int], list[Quantity]] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from detectors.candidates import Candidate, judge
 from detectors.marks import Mark
-from detectors.patterns import Match, Span, gap_cost, matches, required
+from detectors.patterns import Match, Span, all_matches, gap_cost, required
 from detectors.placenames import ADJECTIVE, INSTITUTION
 from tocsin.records import Certainty, Detection, DismissalKind
 
@@ -62,13 +62,10 @@ def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
 def _readings(sentence: Sentence, rule: Rule, language: str) -> Iterator[_Reading]:
     if not sentence.of(*TARGETS, "no_confidence", "seizing"):
         return
-    for pattern in rule.patterns:
-        if pattern.languages and language not in pattern.languages:
-            continue
-        for match in matches(pattern, sentence):
-            target = match.part(*TARGETS) or match.parts[0][1]
-            verb = next((span for name, span in match.parts if name not in TARGETS), match.parts[-1][1])
-            yield _Reading(match, target, verb, match.cost)
+    for match in all_matches(rule.patterns, sentence, language):
+        target = match.part(*TARGETS) or match.parts[0][1]
+        verb = next((span for name, span in match.parts if name not in TARGETS), match.parts[-1][1])
+        yield _Reading(match, target, verb, match.cost)
 
 
 def _with_object(sentence: Sentence, reading: _Reading) -> _Reading:

@@ -312,11 +312,10 @@ def _standing(marks: list[Mark], holes: list[Mark]) -> Iterable[Mark]:
             over.setdefault(at, []).append(phrase)
     kept = []
     for mark in marks:
-        if mark.end - mark.start == 1:
-            others: Iterable[Mark] = over.get(mark.start, ())
-        else:
+        others = over.get(mark.start)
+        if mark.end - mark.start > 1:
             others = [phrase for at in range(mark.start, mark.end) for phrase in over.get(at, ())]
-        if any(_hides(phrase, mark) for phrase in others):
+        if others and any(_hides(phrase, mark) for phrase in others):
             continue
         if holes and any(h.name == mark.name and h.start < mark.end and mark.start < h.end for h in holes):
             continue

@@ -110,12 +110,23 @@ def parse(
 
 def matches(pattern: Pattern, sentence: Sentence) -> Iterator[Match]:
     """All places of *pattern* in *sentence*, unordered."""
-    marks = sentence.marks
-    for names in pattern.required:
-        if not any(name in marks for name in names):
-            return
     for name, span in _spans(sentence, pattern.elements[0].names):
         yield from _extend(pattern, sentence, 1, ((name, span),), pattern.cost)
+
+
+def all_matches(patterns: Iterable[Pattern], sentence: Sentence, language: str) -> Iterator[Match]:
+    """Yield all places of all *patterns* of the language; most lack a class that they need, and are not tried."""
+    classes = sentence.marks.keys()
+    if not classes and not sentence.quantities and not sentence.places:
+        return
+    for pattern in patterns:
+        if pattern.languages and language not in pattern.languages:
+            continue
+        for names in pattern.required:
+            if classes.isdisjoint(names):
+                break
+        else:
+            yield from matches(pattern, sentence)
 
 
 def required(patterns: Iterable[Pattern], language: str) -> list[tuple[tuple[str, ...], ...]]:

@@ -49,7 +49,7 @@ class _Other:
     words: frozenset[str]
     letters: tuple[str, ...]
 
-    def stands_among(self, words: frozenset[str], text: str) -> bool:
+    def stands_among(self, words: set[str], text: str) -> bool:
         """Tell whether it is in *text*, whose words these are."""
         return not self.words.isdisjoint(words) or (bool(self.letters) and any(some in text for some in self.letters))
 
@@ -62,6 +62,14 @@ class _Other:
         if not words:
             words.append(frozenset(_WORD.findall(stretch)))
         return not self.words.isdisjoint(words[0])
+
+
+def _words(folded: str) -> set[str]:
+    """Return all runs of letters; most stand between blanks, and need no expression to be cut out."""
+    chunks = set(folded.split())
+    words = set(filter(str.isalpha, chunks))
+    words.update(_LETTERS.findall(" ".join(chunks - words)))
+    return words
 
 
 class Letters:
@@ -105,18 +113,22 @@ class Prefilter:
         self._sufficing: dict[int, bool] = {}
         self._known: dict[int, tuple[list[tuple[int, ...]], int]] = {}
         self._has_clitics = bool(lexicon.settings.clitics)
-        borders: dict[str, set[tuple[int, bool, bool]]] = {}
+        borders: dict[str, dict[tuple[bool, bool], int]] = {}  # the bits of a word that must open and close one
         others: dict[str, dict[int, set[tuple[_Other, ...]]]] = {}
         for name, key, opens, closes, rest in lexicon.keys(classes):
-            borders.setdefault(key, set()).add((bit[name], opens, closes))
+            some = borders.setdefault(key, {})
+            some[opens, closes] = some.get((opens, closes), 0) | bit[name]
             others.setdefault(key, {}).setdefault(bit[name], set()).add(tuple(map(self._other, rest)))
         self._many = bit.get(MANY, 0)
         if self._many:
             for key in (_DIGITS, *lexicon.numbers_from(MANY_FROM)):
-                borders.setdefault(key, set()).add((self._many, False, False))
+                some = borders.setdefault(key, {})
+                some[False, False] = some.get((False, False), 0) | self._many
                 others.setdefault(key, {}).setdefault(self._many, set()).add(())
             self._digits = list(borders).index(_DIGITS)
-        self._borders = [tuple(some) for some in borders.values()]
+        self._borders = [
+            tuple((bits, opens, closes) for (opens, closes), bits in some.items()) for some in borders.values()
+        ]
         self._others = [
             {place: () if () in entries else tuple(entries) for place, entries in some.items()}
             for some in others.values()
@@ -132,12 +144,13 @@ class Prefilter:
         found = []
         borders = self._borders
         for index, start, end in self._letters.found(folded):
-            opens = start == 0 or not folded[start - 1].isalpha()
-            closes = end >= size or not folded[end].isalpha()
             bits = 0
             for bit, must_open, must_close in borders[index]:
-                if (opens or not must_open) and (closes or not must_close):
-                    bits |= bit
+                if (must_open and start and folded[start - 1].isalpha()) or (
+                    must_close and end < size and folded[end].isalpha()
+                ):
+                    continue
+                bits |= bit
             if bits:
                 found.append((start, bits, index))
         if self._many:
@@ -148,7 +161,7 @@ class Prefilter:
     def remaining(self, folded: str, hits: Sequence[Hit]) -> list[Hit]:
         """Return those of *hits* whose entries may stand somewhere in the whole text, each with the bits of these."""
         sure: dict[int, int] = {}
-        words: frozenset[str] | None = None
+        words: set[str] | None = None
         kept = []
         for hit in hits:
             start, bits, key = hit
@@ -157,7 +170,7 @@ class Prefilter:
                 known = self._alone[key]
                 for bit, entries in self._accompanied[key]:
                     if words is None:
-                        words = frozenset(_LETTERS.findall(folded))
+                        words = _words(folded)
                     for rest in entries:
                         if all(part.stands_among(words, folded) for part in rest):
                             known |= bit

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from detectors.candidates import Candidate, judge
 from detectors.marks import PlaceMark, Quantity
-from detectors.patterns import OTHERS, Match, matches, required
+from detectors.patterns import OTHERS, Match, all_matches, required
 from detectors.quantities import is_year
 from tocsin.records import Certainty, Detection, Toll
 
@@ -41,12 +41,7 @@ def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
 
 def _best(sentence: Sentence, rule: Rule, language: str) -> Match | None:
     """Return the cheapest match; a count that something else needs less far away is not ours."""
-    found = [
-        match
-        for pattern in rule.patterns
-        if not pattern.languages or language in pattern.languages
-        for match in matches(pattern, sentence)
-    ]
+    found = list(all_matches(rule.patterns, sentence, language))
     owners: dict[int, Match] = {}
     for match in found:
         count = match.part("count")

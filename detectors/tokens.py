@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 
 _MARKS: Final = "\u0300-\u036f\u064b-\u0652\u0670"
-LETTERS: Final = rf"(?:[^\W\d_]|[{_MARKS}])+"
+# Of possessive parts, so that a run of letters is one step, and none of them is remembered to go back to.
+LETTERS: Final = rf"(?:[^\W\d_]++|[{_MARKS}]++)++"
 _TOKEN: Final = re.compile(
     r"((?:[A-Z]\.){2,}"
+    rf"|{LETTERS}"
     r"|\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?"
     r"|\d+(?:[.,]\d+)?"
-    rf"|{LETTERS}"
     r"|[^\w\s]"
     r"|\n)"
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from detectors.candidates import Candidate, judge
 from detectors.destinations import place_elsewhere, target_of
 from detectors.marks import Mark
-from detectors.patterns import matches, required
+from detectors.patterns import all_matches, required
 from detectors.senders import Actor, senders_of, states_before, told_elsewhere
 from tocsin.records import Certainty, Detection, Sender
 
@@ -30,7 +30,7 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
     """One candidate a sentence that tells of a movement; where none is named, it goes where the one before went."""
     before: str | None = None
     for sentence in document.sentences:
-        found = list(_matches(sentence, rule, document.language))
+        found = list(all_matches(rule.patterns, sentence, document.language))
         if found:
             candidate = _candidate(document, rule, sentence, min(found, key=lambda match: match.cost), before)
             before = candidate.detection.country if candidate.rejected is None else before
@@ -44,13 +44,7 @@ def least(rule: Rule, language: str) -> list[tuple[tuple[str, ...], ...]]:
 
 def finds(sentence: Sentence, rule: Rule, language: str) -> bool:
     """Tell whether `find` has a candidate in *sentence*."""
-    return any(True for _ in _matches(sentence, rule, language))
-
-
-def _matches(sentence: Sentence, rule: Rule, language: str) -> Iterator[Match]:
-    for pattern in rule.patterns:
-        if not pattern.languages or language in pattern.languages:
-            yield from matches(pattern, sentence)
+    return any(True for _ in all_matches(rule.patterns, sentence, language))
 
 
 def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match, before: str | None) -> Candidate:
