@@ -67,7 +67,6 @@ class Document:
     def where(self, sentence: Sentence, near: int) -> tuple[str | None, PlaceMark | None, Sentence | None]:
         """Return where something at word *near* happens: in this sentence's country, else one before, else after."""
         at = self.position(sentence)
-        known = self.countries_named()
         for others in ([sentence], self.sentences[:at][::-1], self.sentences[at + 1 :]):
             named: list[tuple[int, int, PlaceMark, Sentence]] = []
             for distance, other in enumerate(others):
@@ -75,7 +74,7 @@ class Document:
                 if not places:
                     continue
                 middle = near if other is sentence else 0
-                best = min(places, key=lambda place: _awkwardness(place, middle, known))
+                best = places[0] if len(places) == 1 else self._least_awkward(places, middle)
                 named.append((_tier(best), distance, best, other))
                 if named[-1][0] == 0:
                     break  # no farther one is better
@@ -96,6 +95,10 @@ class Document:
         people = {mark.end for mark in other.of("people")}
         homes = {mark.end for mark in other.of("origin") if mark.start in people}  # `a climber from Poland`
         return [place for place in places if place.start not in homes] or places
+
+    def _least_awkward(self, places: list[PlaceMark], near: int) -> PlaceMark:
+        known = self.countries_named()
+        return min(places, key=lambda place: _awkwardness(place, near, known))
 
     def countries_named(self, *, by_adjective: bool = True) -> Counter[str]:
         """Return how often places of each country are named."""

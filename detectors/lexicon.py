@@ -124,15 +124,14 @@ class Lexicon:
 
     def begun(self, sentence: Sentence) -> tuple[list[tuple[int, Begun]], int]:
         """Return what may begin at which words of *sentence*, and the bits of all classes of these entries."""
-        texts, lows, known_words = sentence.texts, sentence.lows, self._known
+        texts, lows = sentence.texts, sentence.lows
         last = len(texts) - 1
         found: list[tuple[int, Begun]] = []
         bits = 0
-        for i, looked_up in enumerate(map(known_words.get, texts)):
-            if looked_up is _NOTHING:
-                continue
-            known = self._look_up(texts[i], lows[i]) if looked_up is None else looked_up
-            begun = known.following.get(lows[i + 1], known.others) if i < last else known.others
+        looked_up = enumerate(map(self._known.get, texts))
+        for i, one in [(i, one) for i, one in looked_up if one is not _NOTHING]:
+            known = self._look_up(texts[i], lows[i]) if one is None else one
+            begun = known.following.get(lows[i + 1], known.others) if known.following and i < last else known.others
             if begun.entries:
                 found.append((i, begun))
                 bits |= begun.bits
@@ -313,7 +312,7 @@ def _standing(marks: list[Mark], holes: list[Mark]) -> Iterable[Mark]:
     kept = []
     for mark in marks:
         others = over.get(mark.start)
-        if mark.end - mark.start > 1:
+        if mark.end > mark.start + 1:
             others = [phrase for at in range(mark.start, mark.end) for phrase in over.get(at, ())]
         if others and any(_hides(phrase, mark) for phrase in others):
             continue

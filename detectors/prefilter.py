@@ -64,6 +64,16 @@ class _Other:
         return not self.words.isdisjoint(words[0])
 
 
+def _seconds(entries: Iterable[tuple[_Other, ...]]) -> tuple[frozenset[str], tuple[tuple[_Other, ...], ...]]:
+    """Return the words one of which is all that some of these still lack, and those that lack anything else."""
+    short = {rest for rest in entries if len(rest) == 1 and not rest[0].letters}
+    return frozenset().union(*(rest[0].words for rest in short)), tuple(rest for rest in entries if rest not in short)
+
+
+def _stand_all(rest: Iterable[_Other], words: set[str], text: str) -> bool:
+    return all(part.stands_among(words, text) for part in rest)
+
+
 def _words(folded: str) -> set[str]:
     """Return all runs of letters; most stand between blanks, and need no expression to be cut out."""
     chunks = set(folded.split())
@@ -133,9 +143,11 @@ class Prefilter:
             {place: () if () in entries else tuple(entries) for place, entries in some.items()}
             for some in others.values()
         ]
-        # Of each word looked for: the classes it makes up by itself, and those that need further words, which.
+        # Of each word looked for: the classes it makes up by itself, and those that need a second word, or more.
         self._alone = [sum(bit for bit, entries in some.items() if not entries) for some in self._others]
-        self._accompanied = [tuple((b, entries) for b, entries in some.items() if entries) for some in self._others]
+        self._accompanied = [
+            tuple((bit, *_seconds(entries)) for bit, entries in some.items() if entries) for some in self._others
+        ]
         self._letters = Letters(borders)
 
     def hits(self, folded: str) -> list[Hit]:
@@ -168,13 +180,11 @@ class Prefilter:
             known = sure.get(key)
             if known is None:
                 known = self._alone[key]
-                for bit, entries in self._accompanied[key]:
+                for bit, second, entries in self._accompanied[key]:
                     if words is None:
                         words = _words(folded)
-                    for rest in entries:
-                        if all(part.stands_among(words, folded) for part in rest):
-                            known |= bit
-                            break
+                    if not second.isdisjoint(words) or any(_stand_all(rest, words, folded) for rest in entries):
+                        known |= bit
                 sure[key] = known
             if known == bits:
                 kept.append(hit)

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 
 _MARKS: Final = "\u0300-\u036f\u064b-\u0652\u0670"
-# Of possessive parts, so that a run of letters is one step, and none of them is remembered to go back to.
-LETTERS: Final = rf"(?:[^\W\d_]++|[{_MARKS}]++)++"
-_TOKEN: Final = re.compile(
-    r"((?:[A-Z]\.){2,}"
-    rf"|{LETTERS}"
-    r"|\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?"
-    r"|\d+(?:[.,]\d+)?"
+_LETTER: Final = r"[^\W\d_]"
+_RUN: Final = rf"{_LETTER}++(?:[{_MARKS}]{_LETTER}*+)*+"  # possessive: a run of letters is one step, never gone back
+_MARKED: Final = rf"(?:[{_MARKS}]{_LETTER}*+)++"
+LETTERS: Final = rf"(?:{_RUN}|{_MARKED})"
+_TOKEN: Final = re.compile(  # each way begins with a single class, so that most are ruled out by one letter
+    r"([A-Z]\.(?:[A-Z]\.)+"
+    rf"|{_RUN}"
+    r"|\d\d?\d?(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?"
+    r"|\d\d*(?:[.,]\d+)?"
+    rf"|{_MARKED}"
     r"|[^\w\s]"
     r"|\n)"
 )
