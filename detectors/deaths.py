@@ -312,17 +312,39 @@ def _uncounted(sentence: Sentence, anchor: Mark, *, is_calamity: Callable[[], bo
     near = [mark for mark in people if low - 1 <= mark.start < high + 1] or people
     weak = anchor.name in {"dying_plain", "slaying", "dead"}
     if not near or (weak and not is_calamity()):
-        return None
+        return None if weak else _named(sentence, anchor)
     person = min(near, key=lambda mark: gap_cost(sentence, *sorted((mark.start, anchor.start))))
-    struck = next((mark for mark in people if mark.start == anchor.end and _own_number(sentence, mark)), None)
+    struck = next((mark for mark in people if _is_struck(sentence, anchor, mark)), None)
     if anchor.name == "killing" and struck is not None and not _is_passive(sentence, anchor):
         person = struck  # `police shot a boy`, where no article says so
         number = _own_number(sentence, person)
     else:
         number = _number(sentence, anchor, low, high) or _own_number(sentence, person)
+    if number is None and anchor.name == "killing":  # `Брата министра застрелили`: whoever has a number of his own
+        person = next((mark for mark in near if _own_number(sentence, mark)), person)
+        number = _own_number(sentence, person)
     if number == 1:
         return Quantity(person.start, person.end, 1, 1)
     return replace(many, start=person.start, end=person.end) if number == VAGUE_PLURAL else None
+
+
+def _is_struck(sentence: Sentence, anchor: Mark, person: Mark) -> bool:
+    """`police shot a boy`, `shot a young boy`: a person right behind the verb, an adjective aside."""
+    between = sentence.texts[anchor.end : person.start]
+    near = 0 <= person.start - anchor.end <= 1 and all(text.isalpha() for text in between)
+    return near and _own_number(sentence, person) is not None
+
+
+def _named(sentence: Sentence, anchor: Mark) -> Quantity | None:
+    """`погиб Джон Нэш`: two words with capitals beside a verb that itself says `one` are a person."""
+    if not any(mark.start == anchor.start for mark in sentence.of("singular")):
+        return None
+    places = {i for place in sentence.places for i in range(place.start, place.end)}
+    for start in (anchor.end, anchor.start - 2):
+        name = range(start, start + 2)
+        if 0 <= start < len(sentence) - 1 and all(i not in places and sentence.texts[i].istitle() for i in name):
+            return Quantity(start, start + 2, 1, 1)
+    return None
 
 
 def _own_number(sentence: Sentence, person: Mark) -> int | None:

@@ -247,9 +247,9 @@ def _head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Mark
 
 
 def _last_of_compound(heads: dict[int, Mark], head: Mark) -> Mark:
-    """`five nursing home residents`: the noun behind a thing is what is counted."""
+    """`five nursing home residents`: what stands behind a thing is counted; behind a unit (`24 May police`) not."""
     behind = heads.get(head.end)
-    return behind if behind is not None and head.name in _MEASURES and behind.name in _COUNTED else head
+    return behind if behind is not None and head.name == "things" and behind.name in _COUNTED else head
 
 
 def _is_money_or_year(sentence: Sentence, quantity: Quantity) -> bool:
