@@ -65,6 +65,10 @@ def _is_located_adjective(sentence: Sentence, place: PlaceMark) -> bool:
     entered = any(
         _is_object(sentence, verb.end, at) for verb in sentence.of("arriving") for at in (place.start, *before)
     )
+    behind = [mark.end for mark in sentence.of("territory") if 0 <= mark.start - place.end <= 1]
+    entered = entered or any(
+        verb.start in behind for verb in sentence.of("arriving")
+    )  # `die syrische Grenze überquert`
     if place.kind != ADJECTIVE or not (place.located or entered):
         return False
     after = range(place.end, min(place.end + 3, len(sentence)))
