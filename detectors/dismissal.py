@@ -145,7 +145,9 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
             return "other_office"
     if reading.target.end <= verb.start and reading.match.pattern.means == "dismissed" and not tail_of(verb):
         after = [mark for mark in sentence.of("office", "sport_office") if 0 <= mark.start - verb.end <= _OBJECT_REACH]
-        passive = any(0 <= verb.start - mark.end <= 1 for mark in sentence.of("passive"))
+        passive = any(
+            mark.start == verb.start or 0 <= verb.start - mark.end <= 1 for mark in sentence.of("passive")
+        )  # a participle is passive by itself
         if after and not passive:
             return "other_office"
     first = reading.target.start
