@@ -15,7 +15,7 @@ from detectors.languages import language_of
 from detectors.lexicon import Lexicon
 from detectors.merge import merged
 from detectors.places import Gazetteer
-from detectors.prefilter import Prefilter
+from detectors.prefilter import REMEMBERED_BITS, Prefilter
 from detectors.rules import Rule, compiled, with_words
 from detectors.settings import LexiconSettings, RuleFile, RuleSettings
 from detectors.tokens import fold, split
@@ -106,6 +106,7 @@ class Tongue:
     def __init__(self, settings: LexiconSettings, rules: Sequence[Rule]) -> None:
         self.settings = settings
         self._rules = rules
+        self._able: dict[int, tuple[Rule, ...]] = {}
 
     @cached_property
     def lexicon(self) -> Lexicon:
@@ -146,24 +147,38 @@ class Tongue:
 
     def _finds(self, text: str, field: str) -> bool:
         """Tell whether a rule finds something in a sentence of *text*, whatever stands around it."""
-        language, rules, lexicon = self.settings.language, self._rules, self.lexicon
+        language, lexicon = self.settings.language, self.lexicon
         for sentence in split(text, field=field, language=language, abbreviations=lexicon.abbreviations):
             begun, bits = lexicon.begun(sentence)
-            if not any(all(bits & group for group in groups) for groups in self._least):
-                continue
-            annotate(sentence, lexicon, self.gazetteer, begun)
-            if any(_finder(rule).finds(sentence, rule, language) for rule in rules):
-                return True
+            rules = self.able(bits)
+            if rules:
+                annotate(sentence, lexicon, self.gazetteer, begun)
+                if any(_finder(rule).finds(sentence, rule, language) for rule in rules):
+                    return True
         return False
 
+    def able(self, bits: int) -> tuple[Rule, ...]:
+        """Return the rules that may find something in a sentence of these classes (see `Lexicon.bits`)."""
+        least, asked = self._least
+        bits &= asked
+        known = self._able.get(bits)
+        if known is None:
+            if len(self._able) >= REMEMBERED_BITS:
+                self._able.clear()
+            known = tuple(rule for rule, ways in least if any(all(bits & group for group in way) for way in ways))
+            self._able[bits] = known
+        return known
+
     @cached_property
-    def _least(self) -> list[tuple[int, ...]]:
-        """Bits of the classes without which no rule finds anything in a sentence: one of each group of one of these."""
-        found: dict[tuple[int, ...], None] = {}
+    def _least(self) -> tuple[list[tuple[Rule, list[tuple[int, ...]]]], int]:
+        """Each rule with the groups of bits one of each of which it needs, way by way; and all bits among them."""
+        asked = 0
+        found: list[tuple[Rule, list[tuple[int, ...]]]] = []
         for rule in self._rules:
-            for groups in _finder(rule).least(rule, self.settings.language):
-                found[tuple(self.lexicon.bits(names) for names in groups)] = None
-        return list(found)
+            ways = dict.fromkeys(_finder(rule).least(rule, self.settings.language))
+            found.append((rule, [tuple(self.lexicon.bits(names) for names in groups) for groups in ways]))
+            asked |= self.lexicon.bits(name for groups in ways for names in groups for name in names)
+        return found, asked
 
     def sentences(
         self, fields: Mapping[str, str], hits: Mapping[str, Sequence[Hit]], *, closely: bool
@@ -236,10 +251,10 @@ class Engine:
         document: Document | None = None
         if close or worded:
             document = self._document(fields, spoken, tongue, published, hits, closely=closely)
-        if close and document is not None:
-            rules = [
-                rule for rule in self._patterned if not rule.settings.languages or spoken in rule.settings.languages
-            ]
+        if close and document is not None and tongue is not None:
+            classes = {name for sentence in document.sentences for name in sentence.marks}
+            able = tongue.able(tongue.lexicon.bits(classes))
+            rules = [rule for rule in able if not rule.settings.languages or spoken in rule.settings.languages]
             found = [(rule, list(_finder(rule).find(document, rule))) for rule in rules]
             candidates += passing.judged(document, found)
         if document is not None:

@@ -70,6 +70,11 @@ class Keywords:
         self._regex = [Regex(text) for text in settings.regex]
 
     @property
+    def needs_a_word(self) -> bool:
+        """Whether an article without any of `words` cannot match."""
+        return bool(self._all) or not self._regex
+
+    @property
     def words(self) -> set[str]:
         """All words that must or may be there."""
         return {word for phrase in (*self._any, *self._all) for word, _ in phrase.parts}

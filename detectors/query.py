@@ -72,6 +72,11 @@ class Query:
         """Where the article matches; empty when it does not."""
         return self._root.find(document, None)
 
+    @property
+    def needs_a_word(self) -> bool:
+        """Whether an article without any of `words` cannot match; absence alone is refused."""
+        return True
+
     def may_match(self, words: AbstractSet[str], _texts: Collection[str] = ()) -> bool:
         """Tell whether an article can match of whose text only these *words* (of `self.words`) are known."""
         return self._root.may(words)

@@ -22,12 +22,30 @@ class Wording:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = [(rule, conditions) for rule in rules if (conditions := rule.keywords or rule.query) is not None]
-        self._words = sorted({word for _, conditions in self._rules for word in conditions.words})
+        asking: dict[str, list[int]] = {}  # which rules a word belongs to
+        for place, (_, conditions) in enumerate(self._rules):
+            for word in sorted(conditions.words):
+                asking.setdefault(word, []).append(place)
+        self._words = list(asking)
+        self._asking = list(asking.values())
         self._letters = Letters(self._words)
+        self._always = {place for place, (_, conditions) in enumerate(self._rules) if not conditions.needs_a_word}
 
     def possible(self, fields: Mapping[str, str], folded: Mapping[str, str], language: str) -> list[Rule]:
         """Return the rules that may match this article, in their order."""
         if not all(folds_evenly(text, folded[name], language) for name, text in fields.items()):
             return [rule for rule, _ in self._rules]  # a word may fold otherwise by itself than in its text
-        found = {self._words[index] for text in folded.values() for index, _, _ in self._letters.found(text)}
-        return [rule for rule, conditions in self._rules if conditions.may_match(found, fields.values())]
+        found = {
+            index for text in folded.values() for index, start, _ in self._letters.found(text) if _opens(text, start)
+        }
+        if not found and not self._always:
+            return []
+        words = {self._words[index] for index in found}
+        asked = self._always.union(*(self._asking[index] for index in found))
+        rules = (self._rules[place] for place in sorted(asked))
+        return [rule for rule, conditions in rules if conditions.may_match(words, fields.values())]
+
+
+def _opens(text: str, start: int) -> bool:
+    """Tell whether a word may begin here: no letter goes on into another."""
+    return start == 0 or not text[start].isalpha() or not text[start - 1].isalpha()
