@@ -242,7 +242,7 @@ class Engine:
         spoken = language_of(opening[:LEAD_CHARS], prior=language, known=self._known)
         tongue = self.tongues.get(spoken or "")
         folded = {name: fold(text, spoken or "") for name, text in fields.items()}
-        hits = {name: tongue.prefilter.hits(text) for name, text in folded.items()} if tongue else {}
+        hits = {name: tongue.prefilter.hits(text, fields[name]) for name, text in folded.items()} if tongue else {}
         close = tongue is not None and (closely or tongue.is_promising(fields, folded, hits))
         worded = self._wording.possible(fields, folded, spoken or "") if self._worded else ()
         if not close and not worded and not self._coded:

@@ -150,17 +150,17 @@ class Prefilter:
         ]
         self._letters = Letters(borders)
 
-    def hits(self, folded: str) -> list[Hit]:
-        """Return every word that matters in a folded text."""
+    def hits(self, folded: str, text: str = "") -> list[Hit]:
+        """Return every word that matters in a folded text; a capital in *text* may begin a word anywhere."""
         size = len(folded)
         found = []
         borders = self._borders
         for index, start, end in self._letters.found(folded):
             bits = 0
             for bit, must_open, must_close in borders[index]:
-                if (must_open and start and folded[start - 1].isalpha()) or (
-                    must_close and end < size and folded[end].isalpha()
-                ):
+                if must_open and start and folded[start - 1].isalpha() and not text[start : start + 1].isupper():
+                    continue
+                if must_close and end < size and folded[end].isalpha() and not text[end : end + 1].isupper():
                     continue
                 bits |= bit
             if bits:

@@ -36,7 +36,10 @@ class Wording:
         if not all(folds_evenly(text, folded[name], language) for name, text in fields.items()):
             return [rule for rule, _ in self._rules]  # a word may fold otherwise by itself than in its text
         found = {
-            index for text in folded.values() for index, start, _ in self._letters.found(text) if _opens(text, start)
+            index
+            for name, text in folded.items()
+            for index, start, _ in self._letters.found(text)
+            if _opens(fields[name], start)
         }
         if not found and not self._always:
             return []
@@ -47,5 +50,5 @@ class Wording:
 
 
 def _opens(text: str, start: int) -> bool:
-    """Tell whether a word may begin here: no letter goes on into another."""
-    return start == 0 or not text[start].isalpha() or not text[start - 1].isalpha()
+    """Tell whether a word may begin here: no letter goes on into another, but for `the FrontThe governor`."""
+    return start == 0 or not text[start - 1].isalpha() or text[start].isupper() or not text[start].isalpha()
