@@ -75,7 +75,7 @@ class Document:
                     continue
                 middle = near if other is sentence else 0
                 best = places[0] if len(places) == 1 else self._least_awkward(places, middle)
-                named.append((_tier(best), distance, best, other))
+                named.append((0 if _is_dateline(other, best) else _tier(best), distance, best, other))
                 if named[-1][0] == 0:
                     break  # no farther one is better
             if named:
@@ -150,7 +150,8 @@ def _stands_for_state(sentence: Sentence, adjective: PlaceMark) -> bool:
 def _is_actor(sentence: Sentence, place: PlaceMark) -> bool:
     """`russischer Angriff`, `Israeli strikes`, `Russland hat Kiew angegriffen`: who does it, not where."""
     if place.kind == COUNTRY and not place.located:
-        return any(mark.start >= place.end for mark in sentence.of("attacking"))
+        by = any(mark.end == place.start for mark in sentence.of("agent"))  # `durch Russland`, `by Israel`
+        return by or any(mark.start >= place.end for mark in sentence.of("attacking"))
     if place.kind != ADJECTIVE:
         return False
     deeds = sentence.of("cause_attack", "cause_war", "forces")
@@ -169,6 +170,12 @@ def _sends(sentence: Sentence, place: PlaceMark) -> bool:
     return not place.located and any(
         0 <= mark.start - place.end <= 1 for mark in sentence.of("sending") if sentence.of("forces")
     )
+
+
+def _is_dateline(sentence: Sentence, place: PlaceMark) -> bool:
+    """`Iran:`, `Türkei: Hotel evakuiert`: the title's first word says where."""
+    after = place.end
+    return sentence.field == "title" and place.start == 0 and after < len(sentence) and sentence.texts[after] == ":"
 
 
 def _tier(place: PlaceMark) -> int:

@@ -273,6 +273,8 @@ def _lines(
     for name, table in (("number", numbers), ("approximate", settings.approximate), ("vague", settings.vague)):
         yield from ((name, text, (value,)) for text, value in table.items())
     yield from (("range", text, bounds) for text, bounds in settings.ranges.items())
+    for number, entry in enumerate(settings.months, 1):
+        yield "month", entry, (number,)
     for name, entries in settings.classes.items():
         yield from ((name, entry, None) for entry in entries)
     for name, reaches in settings.scopes.items():

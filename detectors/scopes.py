@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from detectors.dates import is_past
 from detectors.lexicon import SCOPE
 from detectors.marks import Mark
 from detectors.quantities import YEARS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 WORDS_AHEAD: Final = 9
 OPENING_WORDS: Final = 6
+MONTH_REACH: Final = 12
 _YEAR_DIGITS: Final = 4
 # `the attack that killed twelve`: whoever says `the` takes it for known. At the top it may all the same be the news.
 RECALLED: Final = "recalled"
@@ -54,8 +56,7 @@ def scopes_of(document: Document, sentence: Sentence, points: list[int]) -> dict
         if lifting in found:
             for scope in lifted:
                 found.pop(scope, None)
-    past = _past_year(document, sentence, points)
-    if past is not None:
+    if _past_year(document, sentence, points) is not None or _is_past_month(document, sentence, points):
         found.setdefault("background", Cue("background", sentence, None))
     return found
 
@@ -97,9 +98,7 @@ def _reaches(sentence: Sentence, mark: Mark, scope: str, reach: str, point: int)
     if reach in {"around", "document"}:
         return True
     if reach == "clause":
-        low, high = clause(sentence, mark.start)
-        if low == 0 and high <= OPENING_WORDS and high < len(sentence) and sentence.texts[high] == ",":
-            high = clause(sentence, high + 1)[1]  # `Ten years ago, 12 people …`
+        low, high = _told_of(sentence, mark.start)
         return low <= point < high or (mark.tail is not None and low <= point <= mark.tail[1])
     if mark.start <= point < mark.end:
         return True
@@ -126,6 +125,14 @@ def clause(sentence: Sentence, at: int) -> tuple[int, int]:
     return low, high
 
 
+def _told_of(sentence: Sentence, at: int) -> tuple[int, int]:
+    """Return the clause around word *at*, and with a short opening what follows: `Ten years ago, 12 people …`."""
+    low, high = clause(sentence, at)
+    if low == 0 and high <= OPENING_WORDS and high < len(sentence) and sentence.texts[high] == ",":
+        high = clause(sentence, high + 1)[1]
+    return low, high
+
+
 def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int | None:
     """Return where a year before that of publication stands in the clause; it makes the clause background."""
     years = [
@@ -144,6 +151,18 @@ def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int
         if any(low <= point < high for point in points) or any(abs(point - at) <= WORDS_AHEAD for point in points):
             return at
     return None
+
+
+def _is_past_month(document: Document, sentence: Sentence, points: list[int]) -> bool:
+    """`Im Juni hat ein Mann zwei Menschen getötet`, in an article of September."""
+    if document.published is None:
+        return False
+    for month in sentence.of("month"):
+        low, high = _told_of(sentence, month.start)
+        near = any(low <= point < high and abs(point - month.start) <= MONTH_REACH for point in points)
+        if near and is_past(sentence, month, document.published.date()):
+            return True
+    return False
 
 
 def hard_border_between(sentence: Sentence, first: int, second: int) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tocsin.records import Certainty, Severity
+
+MONTHS: Final = 12
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=80)]
 Word = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -110,6 +112,12 @@ class RuleFile(_Settings):
     rules: tuple[RuleSettings, ...] = ()
 
 
+def _all_or_none(months: tuple[str, ...]) -> tuple[str, ...]:
+    if len(months) not in {0, MONTHS}:
+        raise ValueError(f"needs all {MONTHS} months, from January on; there are {len(months)}")
+    return months
+
+
 class LexiconSettings(_Settings):
     """What this house knows of one language.
 
@@ -129,6 +137,7 @@ class LexiconSettings(_Settings):
     approximate: dict[str, int] = {}
     vague: dict[str, int] = {}
     ranges: dict[str, tuple[int, int]] = {}
+    months: Annotated[tuple[Word, ...], AfterValidator(_all_or_none)] = ()
     classes: dict[Scope, tuple[Word, ...]] = {}
     scopes: dict[Scope, dict[Reach, tuple[Word, ...]]] = {}
     actors: dict[str, tuple[Word, ...]] = {}
