@@ -67,6 +67,7 @@ class Document:
     def where(self, sentence: Sentence, near: int) -> tuple[str | None, PlaceMark | None, Sentence | None]:
         """Return where something at word *near* happens: in this sentence's country, else one before, else after."""
         at = self.position(sentence)
+        voice: PlaceMark | None = None
         for others in ([sentence], self.sentences[:at][::-1], self.sentences[at + 1 :]):
             named: list[tuple[int, int, PlaceMark, Sentence]] = []
             for distance, other in enumerate(others):
@@ -78,10 +79,14 @@ class Document:
                 named.append((0 if _is_dateline(other, best) else _tier(best), distance, best, other))
                 if named[-1][0] == 0:
                     break  # no farther one is better
-            if named:
-                _, _, best, there = min(named, key=_by_tier)
+            if not named:
+                continue
+            tier, _, best, there = min(named, key=_by_tier)
+            if there is sentence and _is_voice(sentence, best):
+                voice = best  # `the Israeli ministry said`: it happened where others say, if they do
+            elif voice is None or tier == 0:
                 return self.resolve(best), best, there
-        return None, None, None
+        return (self.resolve(voice), voice, sentence) if voice is not None else (None, None, None)
 
     def _scenes(self, sentence: Sentence, other: Sentence, *, is_only: bool) -> list[PlaceMark]:
         """Return the places of *other* where what *sentence* tells may have happened."""
@@ -169,6 +174,13 @@ def _sends(sentence: Sentence, place: PlaceMark) -> bool:
             return True
     return not place.located and any(
         0 <= mark.start - place.end <= 1 for mark in sentence.of("sending") if sentence.of("forces")
+    )
+
+
+def _is_voice(sentence: Sentence, place: PlaceMark) -> bool:
+    return place.kind == ADJECTIVE and any(
+        0 <= mark.start - place.end <= 1
+        for mark in sentence.of("authority", "media", "saying", "government", "head", "office", "witness")
     )
 
 
