@@ -137,6 +137,7 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     # `senators ousted the president`: who stands before an active verb is not whom it strikes
     strikes = reading.target.start >= verb.end and reading.match.pattern.means in {"dismissed", "toppled"}
     strikes = strikes and not any(0 <= verb.start - mark.end <= 1 for mark in sentence.of("passive"))
+    strikes = strikes and all(text[0].isalnum() for text in sentence.texts[verb.end : reading.target.start])
     for mark in sentence.of("office", "sport_office"):
         if strikes and mark.end <= verb.start:
             continue

@@ -178,6 +178,8 @@ def _sends(sentence: Sentence, place: PlaceMark) -> bool:
 
 
 def _is_voice(sentence: Sentence, place: PlaceMark) -> bool:
+    if place.kind == INSTITUTION:
+        return True
     return place.kind == ADJECTIVE and any(
         0 <= mark.start - place.end <= 1
         for mark in sentence.of("authority", "media", "saying", "government", "head", "office", "witness")
