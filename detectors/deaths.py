@@ -107,6 +107,7 @@ def _summed(sentence: Sentence) -> list[Quantity]:
     more = {mark.start: mark for mark in sentence.of("one_more")}
     subsets = {mark.end for mark in sentence.of("subset")}
     fates = {mark.start for mark in sentence.of(*ANCHORS, *HEADS_ELSEWHERE)}
+    spared = {mark.start for mark in sentence.of(*HEADS_ELSEWHERE) if mark.words > 1}
     for quantity in sentence.quantities:
         previous = found[-1] if found else None
         if (
@@ -118,6 +119,7 @@ def _summed(sentence: Sentence) -> list[Quantity]:
             and not subsets & {quantity.start, quantity.start - 1}
             and not any(text in ",;:." for text in sentence.texts[previous.head_at : quantity.start])
             and not fates & set(range(previous.head_at + 1, quantity.start))
+            and not spared & {quantity.head_at + 1, quantity.head_at + 2}  # `and two more were hurt`
         ):  # fmt: skip
             found[-1] = replace(
                 quantities.add(previous, quantity), head=previous.head or quantity.head, head_at=quantity.head_at
@@ -170,6 +172,8 @@ def _bind(
         other = next((span for name, span in match.parts if name != "count"), None)
         if count is None or other is None or (means == OTHERS and not _takes(sentence, count, other)):
             continue
+        if ";" in sentence.texts[count.end : other.start]:
+            continue  # `two boys were shot; one died`
         if id(count) not in best or match.cost < best[id(count)][0]:
             best[id(count)] = match.cost, means, other
     sentence.quantities = original
@@ -229,6 +233,8 @@ def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> b
     if quantity.head in HEADS_ELSEWHERE and not _is_of_the_dead(sentence, quantity):
         return False
     is_body = any(mark.start <= predicate.start < mark.end for mark in sentence.of("corpses"))
+    if is_body and quantity.vague and quantity.start >= predicate.end:
+        return quantity.head is not None  # `the body as an object of several works`
     return not (
         is_body and quantity.article and quantity.head not in {"people", "forces"}
     )  # `a body such as the council`

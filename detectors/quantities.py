@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _GROUPS: Final = re.compile(r"[.,'’\u00a0\u202f ](?=\d{3}(?!\d))")
 _WHOLE: Final = re.compile(r"\d+")
+_UNITS: Final = re.compile(r"\d{3}")
 HEADS: Final = (
     "dead", "dead_many", "corpses", "injured", "missing", "people", "animals", "unit", "things", "forces",
     "rescued", "detained",
@@ -104,6 +105,8 @@ def _compose(sentence: Sentence, start: int, at: dict[int, Mark], joints: set[in
         if i in joints and i + 1 in at and is_word and _fits_behind(current, at[i + 1]):
             i += 1
         mark = at.get(i)
+        if total and not current and mark is None and _UNITS.fullmatch(sentence.texts[i]):
+            return i + 1, total + int(sentence.texts[i])  # `16 mil 134`, as newspapers of Mexico write it
         if mark is None or mark.name != "number" or not mark.value or sentence.texts[i][0].isdigit():
             break
         value = mark.value[0] or 0
@@ -260,11 +263,13 @@ def _is_money_or_year(sentence: Sentence, quantity: Quantity) -> bool:
 
 
 def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
-    """COVID-19, an age between commas, a span of years."""
+    """COVID-19, the telephone number 061, an age between commas, a span of years."""
     texts, end = sentence.texts, quantity.end
     at = next((i for i in range(quantity.start, end) if texts[i][0].isdigit()), None)
     if at is None:
         return False
+    if texts[at][0] == "0" and len(texts[at]) > 1:
+        return True
     if any(mark.start == end and sentence.is_glued(end) for mark in sentence.of("ordinal")) or _is_a_time(sentence, at):
         return True
     if sentence.is_glued(at) and texts[at - 1][-1:].isalpha():
