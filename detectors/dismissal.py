@@ -25,7 +25,7 @@ _OBJECT_REACH: Final = 5
 _USURPER_REACH: Final = 12
 _OUTCOME_WORDS: Final = 9
 _SUBJECT_REACH: Final = 6
-_FEDERATIONS: Final = frozenset({"DE"})
+_FEDERATIONS: Final = frozenset({"DE", "CA", "AU"})
 _MASTER_REACH: Final = 3
 _SPEAKER_REACH: Final = 3
 
@@ -164,7 +164,8 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         for step in range(_OWNER_REACH)
         if mark.start == reading.target.end
     }
-    if any(mark.start in owned for mark in sentence.of("organisation")):
+    owners = sentence.of("organisation")
+    if any(mark.start in owned or _is_possessor(sentence, mark, first) for mark in owners):
         return "other_office"
     for mark in sentence.of("former"):
         if mark.end <= first <= mark.end + 2 and not (mark.start < verb.end and verb.start < mark.end):
@@ -176,6 +177,11 @@ def _of_a_state(sentence: Sentence, reading: _Reading, country: str | None) -> s
     """Leave out a German Ministerpräsident: a Land is governed, not the country."""
     regional = any(mark.start == reading.target.start for mark in sentence.of("regional_head"))
     return "other_office" if regional and country in _FEDERATIONS else None
+
+
+def _is_possessor(sentence: Sentence, owner: Mark, at: int) -> bool:
+    """Tell of `the university's president`: an `s` stands between the two, parted by the apostrophe."""
+    return owner.end == at - 1 and sentence.lows[owner.end] == "s"
 
 
 def _only_tells(sentence: Sentence, reading: _Reading) -> bool:
@@ -214,7 +220,7 @@ def _serves(sentence: Sentence, office: Mark, target: Span) -> bool:
     """`Der Stabschef des britischen Premierministers`: whose man it is."""
     if not 1 <= target.start - office.end <= _MASTER_REACH:
         return False
-    return any(mark.start == office.end for mark in sentence.of("genitive"))
+    return any(mark.start == office.end for mark in sentence.of("genitive", "serving"))
 
 
 def _is_somebody_elses(sentence: Sentence, reading: _Reading) -> bool:

@@ -144,8 +144,9 @@ def _is_beneficiary(sentence: Sentence, mark: Actor) -> bool:
 
 def _is_bystander(sentence: Sentence, actor: Actor) -> bool:
     """`UN report says`, `to reinforce the UN mission`: an alliance that tells of it or is reinforced."""
-    if any(0 <= mark.start - actor.end <= 1 for mark in sentence.of("saying")):
-        return True
+    own = {mark.end for mark in sentence.of("possessive")} & {mark.start for mark in sentence.of("forces")}
+    if not own and any(0 <= mark.start - actor.end <= 1 for mark in sentence.of("saying")):
+        return True  # but not in `NATO said its soldiers had arrived`
     return any(0 <= actor.start - mark.end <= _BESIDE for mark in sentence.of("reinforcing"))
 
 
