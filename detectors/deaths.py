@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from detectors import quantities
+from detectors import quantities, victims
 from detectors.candidates import Candidate, judge
 from detectors.marks import Quantity
 from detectors.patterns import OTHERS, Span, all_matches, gap_cost
@@ -232,6 +232,8 @@ def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> b
         return False
     if quantity.head in HEADS_ELSEWHERE and not _is_of_the_dead(sentence, quantity):
         return False
+    if victims.strikes_things(sentence, predicate) and not victims.may_be_people(sentence, quantity):
+        return False  # `dix décharges ont été éliminées`
     is_body = any(mark.start <= predicate.start < mark.end for mark in sentence.of("corpses"))
     if is_body and quantity.vague and quantity.start >= predicate.end:
         return quantity.head is not None  # `the body as an object of several works`
@@ -248,11 +250,12 @@ def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[
     if len(counts) <= 1 or anchor.name == "toll":
         return counts
     object_ = [count for count in counts if count.start == anchor.end]
-    if anchor.name == "killing" and object_ and not _is_passive(sentence, anchor):
+    if anchor.name == "killing" and object_ and not victims.is_passive(sentence, anchor):
         return object_  # `two gunmen shot dead a journalist`
     counted = [count for count in counts if not count.article] or counts
+    counted = victims.but_circumstances(sentence, anchor, counts, counted)
     standing = [count for count in counted if "withdrawn" not in _notes(sentence, count)] or counted
-    nearest = min(standing, key=lambda count: _gap(sentence, count, anchor))
+    nearest = min(standing, key=lambda count: victims.gap(sentence, count, anchor))
     before = nearest.start < anchor.start
     return [
         count
@@ -261,16 +264,6 @@ def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[
         or (count.start < anchor.start) == before
         or _notes(sentence, count) & {"subset", "earlier", "withdrawn"}
     ]
-
-
-def _is_passive(sentence: Sentence, anchor: Mark) -> bool:
-    return any(0 <= anchor.start - mark.end <= 1 for mark in sentence.of("passive"))
-
-
-def _gap(sentence: Sentence, count: Quantity, anchor: Mark) -> float:
-    if count.start < anchor.start:
-        return gap_cost(sentence, count.end, anchor.start)
-    return gap_cost(sentence, anchor.end, count.start)
 
 
 def _is_of_animals(sentence: Sentence, anchor: Mark, count: Quantity) -> bool:
@@ -315,13 +308,15 @@ def _uncounted(sentence: Sentence, anchor: Mark, *, is_calamity: Callable[[], bo
         return None
     reach = range(anchor.start - PERSON_REACH, anchor.end + PERSON_REACH)
     people = [mark for mark in sentence.of("people", "forces", "nobody") if mark.start in reach]
+    if victims.strikes_things(sentence, anchor):
+        people = victims.struck(sentence, anchor, people)
     near = [mark for mark in people if low - 1 <= mark.start < high + 1] or people
     weak = anchor.name in {"dying_plain", "slaying", "dead"}
     if not near or (weak and not is_calamity()):
-        return None if weak else _named(sentence, anchor)
+        return None if weak else _named(sentence, anchor, low)
     person = min(near, key=lambda mark: gap_cost(sentence, *sorted((mark.start, anchor.start))))
     struck = next((mark for mark in people if _is_struck(sentence, anchor, mark)), None)
-    if anchor.name == "killing" and struck is not None and not _is_passive(sentence, anchor):
+    if anchor.name == "killing" and struck is not None and not victims.is_passive(sentence, anchor):
         person = struck  # `police shot a boy`, where no article says so
         number = _own_number(sentence, person)
     else:
@@ -341,8 +336,10 @@ def _is_struck(sentence: Sentence, anchor: Mark, person: Mark) -> bool:
     return near and _own_number(sentence, person) is not None
 
 
-def _named(sentence: Sentence, anchor: Mark) -> Quantity | None:
+def _named(sentence: Sentence, anchor: Mark, low: int) -> Quantity | None:
     """`погиб Джон Нэш`: two words with capitals beside a verb that itself says `one` are a person."""
+    if anchor.name == "killing" and victims.is_someone(sentence, anchor, low):
+        return Quantity(low, low + 1, 1, 1)
     if not any(mark.start == anchor.start for mark in sentence.of("singular")):
         return None
     places = {i for place in sentence.places for i in range(place.start, place.end)}

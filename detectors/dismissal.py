@@ -27,6 +27,7 @@ _OUTCOME_WORDS: Final = 9
 _SUBJECT_REACH: Final = 6
 _FEDERATIONS: Final = frozenset({"DE", "CA", "AU"})
 _MASTER_REACH: Final = 3
+_CLOSED: Final = (['"'], ["»"], ["”"])  # the "government" of a lodge
 _SPEAKER_REACH: Final = 3
 
 
@@ -162,7 +163,7 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
         mark.end + step
         for mark in sentence.of("genitive")
         for step in range(_OWNER_REACH)
-        if mark.start == reading.target.end
+        if mark.start == reading.target.end + (sentence.texts[reading.target.end : mark.start] in _CLOSED)
     }
     owners = sentence.of("organisation")
     if any(mark.start in owned or _is_possessor(sentence, mark, first) for mark in owners):

@@ -20,6 +20,8 @@ IN_PASSING: Final = "in_passing"
 OPENING: Final = 5  # sentences, the title among them, that say what an article is about
 DEEP: Final = 8  # sentences: what is first told behind them is no news of this article
 
+_RETELLING: Final = frozenset({"trial", "background", "fiction", "obituary"})  # scopes
+
 # What shows that an article is about something of this kind, by the lexicons that the rule is read with.
 _DEAD: Final = frozenset({"dead", "dead_many", "dead_one", "fatal", "toll", "corpses", "dying", "killing", "slaying"})
 _TOPICS: Final = {
@@ -40,7 +42,7 @@ def judged(document: Document, found: Sequence[tuple[Rule, Sequence[Candidate]]]
         if sum(tops) > own:
             yield from candidates
             continue
-        is_topic: bool | None = None
+        is_topic = False if _is_retold(document, candidates) else None
         has_news = False
         for candidate in candidates:
             position = _at(document, candidate) if candidate.rejected is None else 0
@@ -51,6 +53,12 @@ def judged(document: Document, found: Sequence[tuple[Rule, Sequence[Candidate]]]
                     continue
             has_news = has_news or candidate.rejected is None
             yield candidate
+
+
+def _is_retold(document: Document, candidates: Sequence[Candidate]) -> bool:
+    """Tell whether the top speaks of the event as of something known: of its trial, its anniversary, its mourners."""
+    reasons = {candidate.rejected for candidate in candidates if _at(document, candidate) < OPENING}
+    return bool(reasons & _RETELLING) and None not in reasons
 
 
 def _at(document: Document, candidate: Candidate) -> int:

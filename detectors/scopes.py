@@ -50,6 +50,8 @@ def scopes_of(document: Document, sentence: Sentence, points: list[int]) -> dict
     _from_elsewhere(document, sentence, found)
     if sentence.is_question:
         found.setdefault("question", Cue("question", sentence, None))
+    if _is_bracketed(sentence, points):
+        found.setdefault(RECALLED, Cue(RECALLED, sentence, None))
     if RECALLED in found and document.position(sentence) < RECALLED_FROM:
         del found[RECALLED]
     for lifting, lifted in LIFTS.items():
@@ -143,7 +145,7 @@ def _past_year(document: Document, sentence: Sentence, points: list[int]) -> int
     for at in years:
         if document.published is not None and int(sentence.texts[at]) >= document.published.year:
             continue
-        if any(q.start <= at < q.end for q in sentence.quantities):
+        if any(q.start <= at < q.end for q in sentence.quantities) or _is_round_count(sentence, at):
             continue
         if not sentence.of("now") and any(point > at for point in points):
             return at  # `where in 1987 a ferry sank, killing …`
@@ -163,6 +165,20 @@ def _is_past_month(document: Document, sentence: Sentence, points: list[int]) ->
         if near and is_past(sentence, month, document.published.date()):
             return True
     return False
+
+
+def _is_round_count(sentence: Sentence, at: int) -> bool:
+    """`2000 rassemblements` is no year: what is counted stands right behind."""
+    return sentence.texts[at].endswith("00") and any(mark.start == at + 1 for mark in sentence.of("things", "people"))
+
+
+def _is_bracketed(sentence: Sentence, points: list[int]) -> bool:
+    """`les attentats de novembre (130 morts et 350 blessés)`: what a bracket adds."""
+    for at in points:
+        opened = [i for i in range(at) if sentence.texts[i] == "("]
+        if not opened or ")" in sentence.texts[opened[-1] : at] or ")" not in sentence.texts[at:]:
+            return False
+    return True
 
 
 def hard_border_between(sentence: Sentence, first: int, second: int) -> bool:
