@@ -71,9 +71,15 @@ def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) ->
 
 
 def _deciding(sentence: Sentence) -> list[PlaceMark]:
-    """`Das Parlament in Nairobi stimmte … zu`: the capital in which it is decided."""
-    seats = {mark.end for mark in sentence.of("deciding", "government")}
-    return [place for place in sentence.places if place.kind == CAPITAL and place.start - 1 in seats]
+    """`Das Parlament in Nairobi stimmte … zu`, `the Canadian government ordered …`: where it is decided."""
+    bodies = sentence.of("deciding", "government", "head")
+    seats = {mark.end for mark in bodies}
+    starts = {mark.start for mark in bodies}
+    return [
+        place
+        for place in sentence.places
+        if (place.kind == CAPITAL and place.start - 1 in seats) or (place.kind == ADJECTIVE and place.end in starts)
+    ]
 
 
 def _alliances(sentence: Sentence) -> list[Actor]:
