@@ -194,6 +194,8 @@ def _takes(sentence: Sentence, count: Span, other: Span) -> bool:
     """
     if _is_of_the_dead(sentence, count) or _are_found_dead(sentence, other):
         return False
+    if other.start >= count.end and quantities.begins_anew(sentence, other.start):
+        return False
     subsets = {mark.end for mark in sentence.of("subset")}
     between = range(count.end, other.start)
     return not any(

@@ -92,7 +92,7 @@ class Lexicon:
         self._known: dict[str, _Known] = {}
         self._bit: dict[str, int] = {}
         numbers = _number_words(settings)
-        self.numbers = frozenset(word.lower() for word in numbers if " " not in word)
+        self.numbers = frozenset(fold(word, self.language) for word in numbers if " " not in word)
         for name, text, value in _lines(settings, numbers):
             self._add(name, text, value)
 

@@ -34,19 +34,20 @@ class Gazetteer:
         self._starts = self._names.starts
         self._own_names: dict[str, list[Entry]] = {}
         self._own_starts: dict[str, tuple[str, str]] = {}
+        self._is_folded = language == "ar"  # without capitals, which tell names elsewhere, and with stray hamzas
         for code, entries in settings.places.items():
             for entry in entries:
                 if entry.endswith("*"):
                     self._own_starts[fold(entry[:-1], language)] = (code, REGION)
                     continue
-                texts, _ = words(entry, language)
+                texts = words(entry, language)[self._is_folded]
                 self._own_names.setdefault(texts[0], []).append((tuple(texts[1:]), (code,), REGION))
         for code, entries in settings.adjectives.items():
             for entry in entries:
                 if entry.endswith("*"):
                     self._own_starts[fold(entry[:-1], language)] = (code, ADJECTIVE)
                     continue
-                texts, _ = words(entry, language)
+                texts = words(entry, language)[self._is_folded]
                 for first in {texts[0], texts[0][0].upper() + texts[0][1:]}:
                     self._own_names.setdefault(first, []).append((tuple(texts[1:]), (code,), ADJECTIVE))
         self._genitive_s = language == "de"
@@ -106,21 +107,23 @@ class Gazetteer:
         forms = [text]
         if self._genitive_s and text.endswith("s") and len(text) > _SHORTEST_GENITIVE:
             forms.append(text[:-1])
-        forms += [text[len(c) :] for c in self._clitics if text.startswith(c) and len(text) > len(c) + 2]
-        entries = [
-            entry for form in forms for table in (self._own_names, self._names) for entry in table.get(form) or ()
+        forms += self._without_clitics(text)
+        own_forms = [low, *self._without_clitics(low)] if self._is_folded else forms
+        entries = [entry for form in own_forms for entry in self._own_names.get(form, ())]
+        own_texts = sentence.lows if self._is_folded else sentence.texts
+        following = [entry for entry in entries if _follows(own_texts, i + 1, entry[0], genitive=self._genitive_s)]
+        shipped_entries = [entry for form in forms for entry in self._names.get(form)]
+        entries += shipped_entries
+        following += [
+            entry for entry in shipped_entries if _follows(sentence.texts, i + 1, entry[0], genitive=self._genitive_s)
         ]
-        best = max(
-            (entry for entry in entries if _follows(sentence.texts, i + 1, entry[0], genitive=self._genitive_s)),
-            key=lambda entry: len(entry[0]),
-            default=None,
-        )
+        best = max(following, key=lambda entry: len(entry[0]), default=None)
         if best is not None and best[2] == TOWN and not best[0]:
             own = next((self._own_starts[low[:n]] for n in range(len(low), 2, -1) if low[:n] in self._own_starts), None)
             best = best if own is None else ((), (own[0],), own[1])  # the lexicon knows better than a list of towns
         if best is not None:
             return i + 1 + len(best[0]), best[1], best[2]
-        start = self._by_start([low, *forms[1:]] if self._clitics else [low], is_capital=text[0].isupper())
+        start = self._by_start(own_forms if self._is_folded else [low], is_capital=text[0].isupper())
         if start is not None:
             return i + 1, (start[0],), start[1]
         part = self._by_part(text)
@@ -131,6 +134,9 @@ class Gazetteer:
                 self._no_places.clear()
             self._no_places.add(text)
         return None
+
+    def _without_clitics(self, text: str) -> list[str]:
+        return [text[len(c) :] for c in self._clitics if text.startswith(c) and len(text) > len(c) + 1]
 
     def _by_part(self, text: str) -> tuple[tuple[str, ...], str] | None:
         """`Norditalien`, `ostukrainisch` are in the whole land; `Brüsseler` is an adjective made from a town."""

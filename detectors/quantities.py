@@ -30,6 +30,9 @@ _DIGITS: Final = 9
 _WORD_OR_TWO: Final = 2
 _MEASURES: Final = frozenset({"unit", "things"})
 _COUNTED: Final = frozenset({"people", "forces", "dead_many", "injured"})
+_FATES: Final = frozenset({"injured", "missing", "rescued", "detained"})
+_ARABIC_AND: Final = "و"
+_ARABIC_JOINTS: Final = frozenset({"و", "ف", "ب", "ل", "ك", "ال", "الـ", "وال", "لـ", "بـ", "لل"})
 _QUOTES: Final = frozenset('„“«»"')
 _ARTICLE_REACH: Final = 3  # an adjective or an age may stand between `ein` and its noun
 _OLDEST: Final = 105
@@ -240,12 +243,14 @@ def _head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) -> Mark
             old = heads.get(mark.start)
             if old is None or HEADS.index(mark.name) < HEADS.index(old.name):
                 heads[mark.start] = mark
-    adverbials = {mark.start for mark in sentence.of("adverbial")}  # `20 in attack`: what follows is where, not what
+    # `20 in attack`, `20 had died under …`: what follows is where, not what
+    ends = {mark.start for mark in sentence.of("adverbial", "dying", "killing") if mark.start not in heads}
     for at in range(end, stop):
-        if at in others or (texts[at] in _STOPS and texts[at] not in _QUOTES) or (at in adverbials and at not in heads):
+        if at in others or (texts[at] in _STOPS and texts[at] not in _QUOTES) or at in ends:
             return None
         if at in heads and not (quantity.article and heads[at].name == "unit"):
-            return _last_of_compound(heads, heads[at])
+            another = begins_anew(sentence, at) and heads[at].name in _FATES
+            return None if another else _last_of_compound(heads, heads[at])
     return None
 
 
@@ -272,7 +277,7 @@ def _is_a_name(sentence: Sentence, quantity: Quantity) -> bool:
         return True
     if any(mark.start == end and sentence.is_glued(end) for mark in sentence.of("ordinal")) or _is_a_time(sentence, at):
         return True
-    if sentence.is_glued(at) and texts[at - 1][-1:].isalpha():
+    if sentence.is_glued(at) and texts[at - 1][-1:].isalpha() and texts[at - 1] not in _ARABIC_JOINTS:
         return True
     if quantity.min != quantity.max:
         return quantity.min in YEARS and quantity.max in YEARS
@@ -286,6 +291,11 @@ def _is_a_time(sentence: Sentence, at: int) -> bool:
     before = sentence.is_glued(at) and texts[at - 1] == ":" and sentence.is_glued(at - 1)
     after = at + 2 < len(texts) and texts[at + 1] == ":"
     return before or (after and sentence.is_glued(at + 1) and sentence.is_glued(at + 2))
+
+
+def begins_anew(sentence: Sentence, at: int) -> bool:
+    """`مقتل 4 وإصابة 9`, 4 killed and-wounded 9: Arabic hangs its `and` on the word that it joins."""
+    return sentence.texts[at][0] == _ARABIC_AND
 
 
 def is_year(text: str, quantity: Quantity) -> bool:

@@ -40,6 +40,10 @@ _DROPPED: Final = {ord("ё"): "е", ord("ـ"): None} | {
     code: None for span in ((0x064B, 0x0653), (0x0670, 0x0671)) for code in range(*span)
 }
 _DROPPED_LETTERS: Final = tuple(map(chr, _DROPPED))
+_FOLDED_OTHERWISE: Final = frozenset({"tr", "ar"})
+_ARABIC: Final = (
+    str.maketrans("أإآٱى", "ااااي") | _DROPPED
+)  # the press leaves out hamza, and Egypt the dots of a last ya
 _HYPHENS: Final = frozenset("-‐‑'’")
 _SIGNS: Final = _ENDS | _CLOSERS | _HYPHENS | {"\n"}  # what needs a second look when a text is cut
 _DAY_DIGITS: Final = 2
@@ -55,9 +59,11 @@ TOKENS_A_SENTENCE: Final = 160  # longer "sentences" are tables and lists
 
 
 def fold(text: str, language: str = "") -> str:
-    """Return the form under which words are compared: lower case, Russian ё as е, no Arabic vowel signs."""
+    """Return the form under which words are compared: lower case, Russian ё as е, no Arabic vowel signs or hamza."""
     if language == "tr":
         text = text.replace("İ", "i").replace("I", "ı")
+    elif language == "ar":
+        return text.lower().translate(_ARABIC)
     low = text.lower()
     if low.isascii():
         return low
@@ -239,7 +245,9 @@ class _Tokens:
     def folded(self, text: str, language: str) -> list[str]:
         """Return the form of each under which words are compared."""
         low = text.lower()
-        if language != "tr" and (low.isascii() or not any(letter in low for letter in _DROPPED_LETTERS)):
+        if language not in _FOLDED_OTHERWISE and (
+            low.isascii() or not any(letter in low for letter in _DROPPED_LETTERS)
+        ):
             return list(map(str.lower, self.texts))
         whole = fold(text, language)
         if folds_evenly(text, whole, language):
