@@ -82,7 +82,7 @@ class Document:
             if not named:
                 continue
             tier, _, best, there = min(named, key=_by_tier)
-            if there is sentence and _is_voice(sentence, best):
+            if there is sentence and (best.kind == INSTITUTION or (best.kind == ADJECTIVE and not best.located)):
                 voice = best  # `the Israeli ministry said`: it happened where others say, if they do
             elif voice is None or tier == 0:
                 return self.resolve(best), best, there
@@ -154,12 +154,14 @@ def _stands_for_state(sentence: Sentence, adjective: PlaceMark) -> bool:
 
 def _is_actor(sentence: Sentence, place: PlaceMark) -> bool:
     """`russischer Angriff`, `Israeli strikes`, `Russland hat Kiew angegriffen`: who does it, not where."""
+    deeds = sentence.of("cause_attack", "cause_war", "forces")
+    if place.kind == COUNTRY and sentence.is_glued(place.end) and sentence.texts[place.end].isalpha():
+        return any(0 <= mark.start - place.end <= 1 for mark in deeds)  # `US-israelische Angriffe`, `US-Luftangriff`
     if place.kind == COUNTRY and not place.located:
         by = any(mark.end == place.start for mark in sentence.of("agent"))  # `durch Russland`, `by Israel`
         return by or any(mark.start >= place.end for mark in sentence.of("attacking"))
     if place.kind != ADJECTIVE:
         return False
-    deeds = sentence.of("cause_attack", "cause_war", "forces")
     return any(0 <= mark.start - place.end <= 1 for mark in deeds) and not any(
         0 <= mark.start - place.end <= 1 for mark in sentence.of("people", "territory")
     )
@@ -174,15 +176,6 @@ def _sends(sentence: Sentence, place: PlaceMark) -> bool:
             return True
     return not place.located and any(
         0 <= mark.start - place.end <= 1 for mark in sentence.of("sending") if sentence.of("forces")
-    )
-
-
-def _is_voice(sentence: Sentence, place: PlaceMark) -> bool:
-    if place.kind == INSTITUTION:
-        return True
-    return place.kind == ADJECTIVE and any(
-        0 <= mark.start - place.end <= 1
-        for mark in sentence.of("authority", "media", "saying", "government", "head", "office", "witness")
     )
 
 

@@ -29,6 +29,7 @@ YEARS: Final = range(1800, 2101)
 _DIGITS: Final = 9
 _WORD_OR_TWO: Final = 2
 _MEASURES: Final = frozenset({"unit", "things"})
+_NOUNS: Final = frozenset({"people", "forces", "dead", "dead_many", "corpses", "animals", "unit", "things"})
 _COUNTED: Final = frozenset({"people", "forces", "dead_many", "injured"})
 _FATES: Final = frozenset({"injured", "missing", "rescued", "detained"})
 _ARABIC_AND: Final = "و"
@@ -223,7 +224,7 @@ def _with_head(sentence: Sentence, quantity: Quantity, plain: list[Quantity]) ->
     end = quantity.end
     if any(mark.start == end for mark in sentence.of("aged")):
         return replace(quantity, min=1, max=1, bare=1, article=True, head="people", head_at=end)
-    adjacent = head is not None and head.start == end
+    adjacent = head is not None and head.start == end and named in _NOUNS
     if named in _MEASURES or (not adjacent and is_year(sentence.texts[quantity.start], quantity)):
         return None
     return replace(quantity, head=named, head_at=head.start if head else end)

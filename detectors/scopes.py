@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WORDS_AHEAD: Final = 9
 OPENING_WORDS: Final = 6
 MONTH_REACH: Final = 12
+MONTH_OPENS: Final = 2
 _YEAR_DIGITS: Final = 4
 # `the attack that killed twelve`: whoever says `the` takes it for known. At the top it may all the same be the news.
 RECALLED: Final = "recalled"
@@ -162,7 +163,8 @@ def _is_past_month(document: Document, sentence: Sentence, points: list[int]) ->
     for month in sentence.of("month"):
         low, high = _told_of(sentence, month.start)
         near = any(low <= point < high and abs(point - month.start) <= MONTH_REACH for point in points)
-        if near and is_past(sentence, month, document.published.date()):
+        opens = month.start <= MONTH_OPENS  # `Im Juni hat …`: what follows, however long it is
+        if (near or opens) and is_past(sentence, month, document.published.date()):
             return True
     return False
 
