@@ -192,7 +192,7 @@ def _takes(sentence: Sentence, count: Span, other: Span) -> bool:
 
     Not `bodies of two missing`, `killed all six on board`, nor `87, with 20 still missing` for the 87.
     """
-    if _is_of_the_dead(sentence, count) or _are_found_dead(sentence, other):
+    if _is_of_the_dead(sentence, count) or _are_found_dead(sentence, other) or _found_dead(sentence, count, other):
         return False
     if other.start >= count.end and quantities.begins_anew(sentence, other.start):
         return False
@@ -222,6 +222,19 @@ def _are_found_dead(sentence: Sentence, other: Span) -> bool:
     )
 
 
+def _found_dead(sentence: Sentence, count: Span, other: Span) -> bool:
+    """Tell of `hallan sin vida a los cuatro montañistas extraviados`: a participle behind those who are found dead."""
+    lost = next((mark for mark in sentence.of("missing") if mark.start == other.start and mark.words == 1), None)
+    if lost is None or other.start < count.end or other.start - count.end > BODY_REACH:
+        return False
+    found = [mark.tail[1] if mark.tail else mark.end for mark in sentence.of("dying", "dead", "corpses")]
+    ends = [end for end in found if end <= count.start]
+    return bool(ends) and all(
+        text[0].isalpha() and i not in {mark.start for mark in sentence.of("and")}
+        for i, text in enumerate(sentence.texts[max(ends) : count.start], max(ends))
+    ) and count.start - max(ends) <= BODY_REACH  # fmt: skip
+
+
 def _is_of_the_dead(sentence: Sentence, count: Span) -> bool:
     if any(mark.end in {count.start, count.start - 1} for mark in sentence.of("whole")):
         return True
@@ -231,6 +244,8 @@ def _is_of_the_dead(sentence: Sentence, count: Span) -> bool:
 
 def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> bool:
     if quantity.bare == 0 or quantity.head == "animals":
+        return False
+    if _disagrees(sentence, quantity, predicate):
         return False
     if quantity.head in HEADS_ELSEWHERE and not _is_of_the_dead(sentence, quantity):
         return False
@@ -242,6 +257,15 @@ def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> b
     return not (
         is_body and quantity.article and quantity.head not in {"people", "forces"}
     )  # `a body such as the council`
+
+
+def _disagrees(sentence: Sentence, quantity: Quantity, predicate: Span) -> bool:
+    """`admitió ante dos periodistas que Zabalza murió`: two would be `murieron`, though a family of five may be one."""
+    if not quantity.is_exact or quantity.bare <= 1 or quantity.end > predicate.start:
+        return False
+    if any(mark.end == quantity.start for mark in sentence.of("genitive")):
+        return False
+    return any(mark.start == predicate.start for mark in sentence.of("agreeing"))
 
 
 def _one_side(sentence: Sentence, anchor: Mark, counts: list[Quantity]) -> list[Quantity]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from detectors.placenames import ADJECTIVE, CAPITAL, CITY, INSTITUTION, TOWN
-from detectors.senders import origins_of
+from detectors.senders import is_asked, origins_of
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -31,7 +31,7 @@ def target_of(document: Document, sentence: Sentence, move: int, forces: int) ->
     ]
     sources = origins_of(sentence)
     known = document.countries_named()
-    names = [place for place in names if place not in sources]
+    names = [place for place in names if place not in sources and not is_asked(sentence, place)]
     verbs = sentence.of("arriving")
     entered = [place for place in names if any(_is_object(sentence, mark.end, place.start) for mark in verbs)]
     into = [place for place in names if place.into and not _is_speaking(sentence, place)]

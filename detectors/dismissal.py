@@ -28,6 +28,7 @@ _SUBJECT_REACH: Final = 6
 _FEDERATIONS: Final = frozenset({"DE", "CA", "AU"})
 _MASTER_REACH: Final = 3
 _CLOSED: Final = (['"'], ["»"], ["”"])  # the "government" of a lodge
+_STRIKING: Final = frozenset({"dismissed", "toppled", "no_confidence"})
 _SPEAKER_REACH: Final = 3
 
 
@@ -136,7 +137,7 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     verb = reading.verb
     cost = _distance(sentence, reading.target, verb)
     # `senators ousted the president`: who stands before an active verb is not whom it strikes
-    strikes = reading.target.start >= verb.end and reading.match.pattern.means in {"dismissed", "toppled"}
+    strikes = reading.target.start >= verb.end and reading.match.pattern.means in _STRIKING
     strikes = strikes and not any(0 <= verb.start - mark.end <= 1 for mark in sentence.of("passive"))
     strikes = strikes and all(text[0].isalnum() for text in sentence.texts[verb.end : reading.target.start])
     for mark in sentence.of("office", "sport_office"):
@@ -199,12 +200,15 @@ def _only_tells(sentence: Sentence, reading: _Reading) -> bool:
 
 
 def _is_a_lesser_cabinet(sentence: Sentence, reading: _Reading) -> bool:
-    """`Governor of Kano sacks his entire cabinet`: of whoever stands before the verb, and no head of a state does."""
+    """`Governor of Kano sacks his entire cabinet`, `the club ousts its president`: theirs who stand before the verb.
+
+    No head of a state stands there.
+    """
     target, verb = reading.target, reading.verb
     if not any(0 <= target.start - mark.end <= 1 and mark.start >= verb.end for mark in sentence.of("possessive")):
         return False
-    before = [mark for mark in sentence.of("office", "head") if mark.end <= verb.start]
-    return bool(before) and all(mark.name == "office" for mark in before)
+    before = [mark for mark in sentence.of("office", "head", "organisation") if mark.end <= verb.start]
+    return bool(before) and all(mark.name != "head" for mark in before)
 
 
 def verb_words(verb: Span) -> int:

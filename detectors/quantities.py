@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _GROUPS: Final = re.compile(r"[.,'’\u00a0\u202f ](?=\d{3}(?!\d))")
 _WHOLE: Final = re.compile(r"\d+")
 _UNITS: Final = re.compile(r"\d{3}")
+_FRACTION: Final = re.compile(r"\d{1,3}[.,]\d{1,2}")
 HEADS: Final = (
     "dead", "dead_many", "corpses", "injured", "missing", "people", "animals", "unit", "things", "forces",
     "rescued", "detained",
@@ -76,7 +77,11 @@ def _numbers(sentence: Sentence) -> list[Quantity]:
     while i < size:
         here = at.get(i)
         digits = whole(sentence.texts[i]) if sentence.texts[i][0].isdigit() else None
-        if here is not None and here.name != "number":
+        parts = _fraction(sentence.texts[i], at.get(i + 1)) if digits is None else None
+        if parts is not None:
+            found.append(Quantity(i, i + 2, parts, parts, bare=parts))
+            i += 2
+        elif here is not None and here.name != "number":
             values = here.value or (None,)
             low, high = values[0], values[-1]
             approx = here.name == "approximate"
@@ -132,6 +137,16 @@ def _value(sentence: Sentence, i: int, at: dict[int, Mark]) -> tuple[int, int]:
         return digits, i + 1
     mark = at[i]
     return (mark.value[0] or 0 if mark.value else 0), mark.end
+
+
+def _fraction(text: str, unit: Mark | None) -> int | None:
+    """Return what `2,7 millones` are."""
+    if unit is None or unit.name != "number" or not unit.value or (unit.value[0] or 0) < THOUSAND:
+        return None
+    if _FRACTION.fullmatch(text) is None:
+        return None
+    value = round(float(text.replace(",", ".")) * (unit.value[0] or 0))
+    return value if value <= BIGGEST else None
 
 
 def _adds(current: int, value: int) -> bool:

@@ -59,7 +59,7 @@ def senders_of(document: Document, sentence: Sentence, target: PlaceMark | None,
 def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) -> bool:
     """Neither where they go or are, nor whose newspaper tells it, nor the second half of `tajik-afghan border`."""
     if place is target or (place.into and place.kind != CAPITAL):
-        return False
+        return place is not target and is_asked(sentence, place)
     if place.kind == REGION and any(mark.end == place.start for mark in sentence.of("genitive")):
         return False  # `to secure the Gaza Strip`, in languages with a genitive article
     if place.located and place.kind in {CAPITAL, CITY, TOWN, COUNTRY}:
@@ -70,15 +70,26 @@ def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) ->
     return not half and not is_source(sentence, place)
 
 
+def is_asked(sentence: Sentence, place: PlaceMark) -> bool:
+    """`pidió a España tropas`: the preposition names whom one asks, not where the soldiers go."""
+    if not place.into or place.kind == ADJECTIVE:
+        return False
+    prepositions = {mark.start for mark in sentence.of("into") if mark.end <= place.start <= mark.end + 1}
+    return any(mark.end in prepositions for mark in sentence.of("asking"))
+
+
 def _deciding(sentence: Sentence) -> list[PlaceMark]:
-    """`Das Parlament in Nairobi stimmte … zu`, `the Canadian government ordered …`: where it is decided."""
+    """`Das Parlament in Nairobi`, `the Canadian government ordered …`, `el Congreso de España`: where it is decided."""
     bodies = sentence.of("deciding", "government", "head")
     seats = {mark.end for mark in bodies}
     starts = {mark.start for mark in bodies}
+    owned = {mark.end for mark in sentence.of("genitive") if mark.start in seats}
     return [
         place
         for place in sentence.places
-        if (place.kind == CAPITAL and place.start - 1 in seats) or (place.kind == ADJECTIVE and place.end in starts)
+        if (place.kind == CAPITAL and place.start - 1 in seats)
+        or (place.kind == ADJECTIVE and place.end in starts)
+        or (place.kind == COUNTRY and place.start in owned)
     ]
 
 
