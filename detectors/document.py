@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from detectors import quantities
+from detectors.gathered import Cues, Gathered, Said
 from detectors.placenames import ADJECTIVE, CITY, COUNTRY, INSTITUTION, TOWN
 from detectors.tokens import Sentence
 from tocsin.records import Evidence
@@ -21,17 +22,33 @@ if TYPE_CHECKING:
 
 
 _ORIGIN_REACH: Final = 3
+_TIERS: Final = range(3)  # how surely a place that another sentence names is the scene, the surest first
 
 
 @dataclass(slots=True, eq=False)
 class Document:
-    """The sentences of one article in reading order; title and text are one text."""
+    """The sentences of one article in reading order; title and text are one text.
+
+    Its sentences stay the same, and so do their marks until `forget` is called.
+    """
 
     language: str
     home: str | None
     sentences: list[Sentence]
     fields: dict[str, str]
     published: datetime | None = None
+    _gathered: Gathered | None = None
+
+    @property
+    def gathered(self) -> Gathered:
+        """What was gathered so far."""
+        if self._gathered is None:
+            self._gathered = Gathered({id(sentence): at for at, sentence in enumerate(self.sentences)})
+        return self._gathered
+
+    def forget(self) -> None:
+        """Gather anew what the sentences say: some of them were marked since."""
+        self._gathered = None
 
     def neighbours(self, sentence: Sentence, reach: int = 1) -> list[Sentence]:
         """Return the sentence itself and those around it."""
@@ -40,7 +57,7 @@ class Document:
 
     def position(self, sentence: Sentence) -> int:
         """Where the sentence stands in reading order."""
-        return next(i for i, other in enumerate(self.sentences) if other is sentence)
+        return self.gathered.positions[id(sentence)]
 
     def before(self, sentence: Sentence) -> Sentence | None:
         """Return the sentence before, if it is of the same field."""
@@ -58,9 +75,12 @@ class Document:
     def resolve(self, mark: PlaceMark) -> str:
         """Of several countries with a town of that name, the one that the article names elsewhere."""
         if len(mark.codes) > 1:
-            others = {p.code for s in self.sentences for p in s.places if len(p.codes) == 1}
+            gathered = self.gathered
+            if gathered.sure_codes is None:
+                places = (place for sentence in self.sentences for place in sentence.places)
+                gathered.sure_codes = frozenset(place.code for place in places if len(place.codes) == 1)
             for code in mark.codes:
-                if code in others:
+                if code in gathered.sure_codes:
                     return code
         return mark.code
 
@@ -68,30 +88,40 @@ class Document:
         """Return where something at word *near* happens: in this sentence's country, else one before, else after."""
         at = self.position(sentence)
         voice: PlaceMark | None = None
-        for others in ([sentence], self.sentences[:at][::-1], self.sentences[at + 1 :]):
-            named: list[tuple[int, int, PlaceMark, Sentence]] = []
-            for distance, other in enumerate(others):
-                places = self._scenes(sentence, other, is_only=len(self.sentences) == 1)
-                if not places:
-                    continue
-                middle = near if other is sentence else 0
-                best = places[0] if len(places) == 1 else self._least_awkward(places, middle)
-                named.append((0 if _is_dateline(other, best) else _tier(best), distance, best, other))
-                if named[-1][0] == 0:
-                    break  # no farther one is better
-            if not named:
-                continue
-            tier, _, best, there = min(named, key=_by_tier)
-            if there is sentence and (best.kind == INSTITUTION or (best.kind == ADJECTIVE and not best.located)):
-                voice = best  # `the Israeli ministry said`: it happened where others say, if they do
-            elif voice is None or tier == 0:
-                return self.resolve(best), best, there
+        own = self._scene(sentence, near)
+        if own is not None:
+            best = own[1]
+            if best.kind != INSTITUTION and (best.kind != ADJECTIVE or best.located):
+                return self.resolve(best), best, sentence
+            voice = best  # `the Israeli ministry said`: it happened where others say, if they do
+        tiers = self._scenes_by_tier()[: 1 if voice is not None else None]
+        before = next((hit for said in tiers if (hit := said.before(at)) is not None), None)
+        found = before or next((hit for said in tiers if (hit := said.behind(at)) is not None), None)
+        if found is not None:
+            return self.resolve(found[1]), found[1], self.sentences[found[0]]
         return (self.resolve(voice), voice, sentence) if voice is not None else (None, None, None)
 
-    def _scenes(self, sentence: Sentence, other: Sentence, *, is_only: bool) -> list[PlaceMark]:
-        """Return the places of *other* where what *sentence* tells may have happened."""
+    def _scenes_by_tier(self) -> tuple[Said[PlaceMark], ...]:
+        """Return what each sentence names for the others, by how surely it is the scene."""
+        if self.gathered.scenes is None:
+            found = [(at, scene) for at, s in enumerate(self.sentences) if (scene := self._scene(s, None)) is not None]
+            self.gathered.scenes = tuple(
+                Said((at, place) for at, (tier, place) in found if tier == wanted) for wanted in _TIERS
+            )
+        return self.gathered.scenes
+
+    def _scene(self, sentence: Sentence, near: int | None) -> tuple[int, PlaceMark] | None:
+        """Return the likeliest place of *sentence*, and its tier, for something at word *near* or in another one."""
+        places = self._scenes(sentence, for_others=near is None, is_only=len(self.sentences) == 1)
+        if not places:
+            return None
+        best = places[0] if len(places) == 1 else self._least_awkward(places, near or 0)
+        return (0 if _is_dateline(sentence, best) else _tier(best)), best
+
+    def _scenes(self, other: Sentence, *, for_others: bool, is_only: bool) -> list[PlaceMark]:
+        """Return the places of *other* where what it tells, or another one, may have happened."""
         places = [place for place in other.places if not _is_actor(other, place)]
-        if other is not sentence:
+        if for_others:
             places = self._but_senders(other, places)
         beyond = {mark.end for mark in other.of("frontier")}
         if beyond and not is_only and all(place.start in beyond for place in places):
@@ -107,12 +137,15 @@ class Document:
 
     def countries_named(self, *, by_adjective: bool = True) -> Counter[str]:
         """Return how often places of each country are named."""
-        return Counter(
-            self.resolve(place)
-            for sentence in self.sentences
-            for place in sentence.places
-            if by_adjective or place.kind != ADJECTIVE or _stands_for_state(sentence, place)
-        )
+        known = self.gathered.countries.get(by_adjective)
+        if known is None:
+            known = self.gathered.countries[by_adjective] = Counter(
+                self.resolve(place)
+                for sentence in self.sentences
+                for place in sentence.places
+                if by_adjective or place.kind != ADJECTIVE or _stands_for_state(sentence, place)
+            )
+        return known
 
     def _but_senders(self, sentence: Sentence, places: list[PlaceMark]) -> list[PlaceMark]:
         """Leave out the states that send soldiers there: `Einheiten aus Nigeria landeten in Banjul`."""
@@ -137,11 +170,24 @@ class Document:
     def happening(self, sentence: Sentence) -> str | None:
         """Return the cause that the words of the sentence, else of the whole, speak of."""
         at = self.position(sentence)
-        for other in [sentence, *self.sentences[:at][::-1], *self.sentences[at + 1 :]]:
-            marks = [mark for name, ms in other.marks.items() if name.startswith("cause_") for mark in ms]
-            if marks:
-                return min(marks, key=lambda mark: mark.start).name.removeprefix("cause_")
-        return None
+        if self.gathered.causes is None:
+            self.gathered.causes = Said((at, c) for at, s in enumerate(self.sentences) if (c := _cause(s)) is not None)
+        own = self.gathered.causes.at(at)
+        if own is not None:
+            return own
+        near = self.gathered.causes.before(at) or self.gathered.causes.behind(at)
+        return near[1] if near is not None else None
+
+    def cues(self) -> Cues:
+        """Return the cues of scopes that reach beyond their sentence."""
+        if self.gathered.cues is None:
+            self.gathered.cues = Cues.of(self.sentences)
+        return self.gathered.cues
+
+
+def _cause(sentence: Sentence) -> str | None:
+    marks = [mark for name, ms in sentence.marks.items() if name.startswith("cause_") for mark in ms]
+    return min(marks, key=lambda mark: mark.start).name.removeprefix("cause_") if marks else None
 
 
 def _stands_for_state(sentence: Sentence, adjective: PlaceMark) -> bool:
@@ -188,12 +234,8 @@ def _is_dateline(sentence: Sentence, place: PlaceMark) -> bool:
 def _tier(place: PlaceMark) -> int:
     """Rank what another sentence names: `in Kyiv` before `Ukraine`, and `the Kremlin` stands for no place."""
     if place.kind == INSTITUTION:
-        return 2
+        return _TIERS[-1]
     return 0 if place.located and place.kind != ADJECTIVE else 1
-
-
-def _by_tier(found: tuple[int, int, PlaceMark, Sentence]) -> tuple[int, int]:
-    return found[:2]
 
 
 def _awkwardness(place: PlaceMark, near: int, known: Counter[str]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import gc
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from detectors import deaths, dismissal, passing, slots, troops
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LEAD_CHARS: Final = 400
 TEXT_CHARS: Final = 40_000  # the news stands at the top; what is longer is a ticker or a dossier
 PLACE_FREE_HITS: Final = 40
+CANDIDATES_A_RULE: Final = 1000  # two or three a sentence of the longest text; what brings more is no news
 _FINDERS: Final = {"deaths": deaths, "foreign_troops": troops, "government_dismissal": dismissal}
 _OPENING: Final = 12  # sentences from the top that are read closely when any sentence is
 _AROUND: Final = 3
@@ -203,6 +205,15 @@ class Tongue:
         return found
 
 
+def _sound(text: str) -> str:
+    """Return *text* with a replacement character for each half of a surrogate pair, of which JSON may bring any."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
 def _finder(rule: Rule) -> ModuleType:
     return _FINDERS.get(rule.settings.type, slots)
 
@@ -233,7 +244,7 @@ class Engine:
         closely: bool = False,
     ) -> Examined:
         """Read the fields (title, summary, text) as one text; *closely*, whatever a first look says of it."""
-        fields = {name: text[:TEXT_CHARS] for name, text in fields.items() if text}
+        fields = {name: _sound(text[:TEXT_CHARS]) for name, text in fields.items() if text}
         opening = (
             "\n".join(fields.values())
             if len(next(iter(fields.values()), "")) < LEAD_CHARS
@@ -255,7 +266,7 @@ class Engine:
             classes = {name for sentence in document.sentences for name in sentence.marks}
             able = tongue.able(tongue.lexicon.bits(classes))
             rules = [rule for rule in able if not rule.settings.languages or spoken in rule.settings.languages]
-            found = [(rule, list(_finder(rule).find(document, rule))) for rule in rules]
+            found = [(rule, list(islice(_finder(rule).find(document, rule), CANDIDATES_A_RULE))) for rule in rules]
             candidates += passing.judged(document, found)
         if document is not None:
             candidates += self._by_words(worded, document, spoken)
@@ -301,6 +312,7 @@ class Engine:
                 for sentence in document.neighbours(found[0][0], _OPENING):
                     if not sentence.marks:
                         annotate(sentence, tongue.lexicon, tongue.gazetteer)
+                document.forget()
             first, start, end = found[0]
             country, place, there = document.where(first, start)
             shown = [document.evidence(s, a, b, "words") for s, a, b in found[:PLACE_FREE_HITS]]

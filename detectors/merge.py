@@ -39,17 +39,18 @@ def merged(candidates: Sequence[Candidate]) -> list[Detection]:
 
 def _deaths(found: list[Candidate]) -> list[Detection]:
     groups: list[list[Candidate]] = []
+    tolls: list[set[Toll | None]] = []  # of each group
     for candidate in found:
-        country = candidate.detection.country
-        for group in groups:
-            same = any(
-                other.detection.toll == candidate.detection.toll and not _is_plural(candidate) for other in group
-            )
+        country, toll = candidate.detection.country, candidate.detection.toll
+        for group, told in zip(groups, tolls, strict=True):
+            same = toll in told and not _is_plural(candidate)
             if same or country is None or group[0].detection.country in {None, country}:
                 group.append(candidate)
+                told.add(toll)
                 break
         else:
             groups.append([candidate])
+            tolls.append({toll})
     return [_one_toll(group) for group in groups]
 
 

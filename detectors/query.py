@@ -34,6 +34,7 @@ _IN_SMALL_LETTERS: Final = frozenset({"and", "or", "not"})
 FIELDS: Final = ("title", "summary", "text")
 DEPTH_LIMIT: Final = 40
 LENGTH_LIMIT: Final = 4000
+HITS_A_SENTENCE: Final = 200  # of a NEAR; `a NEAR/9 b NEAR/9 a …` would multiply them without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +242,17 @@ def _all_absent(negative: list[_Node]) -> _Node:
 
 def _close(first: _Node, second: _Node, distance: int) -> _Node:
     def find(document: Document, field: str | None) -> list[Hit]:
-        left, right = first.find(document, field), second.find(document, field)
-        return [
-            (a[0], min(a[1], b[1]), max(a[2], b[2]))
-            for a in left
-            for b in right
-            if a[0] is b[0] and max(a[1] - b[2], b[1] - a[2]) <= distance and (a[1], a[2]) != (b[1], b[2])
-        ]
+        right: dict[int, list[Hit]] = {}  # by sentence, which has few words, and a text as many as it likes
+        for hit in second.find(document, field):
+            right.setdefault(id(hit[0]), []).append(hit)
+        found: dict[int, dict[Hit, None]] = {}
+        for a in first.find(document, field):
+            here = found.setdefault(id(a[0]), {})
+            for b in right.get(id(a[0]), ()):
+                if len(here) >= HITS_A_SENTENCE:
+                    break
+                if max(a[1] - b[2], b[1] - a[2]) <= distance and (a[1], a[2]) != (b[1], b[2]):
+                    here[a[0], min(a[1], b[1]), max(a[2], b[2])] = None
+        return [hit for some in found.values() for hit in some]
 
     return _Node(find, lambda words: first.may(words) and second.may(words))

@@ -78,18 +78,15 @@ def _from_here(sentence: Sentence, points: list[int], found: dict[str, Cue]) -> 
 
 def _from_elsewhere(document: Document, sentence: Sentence, found: dict[str, Cue]) -> None:
     here = document.position(sentence)
-    for at, other in enumerate(document.sentences):
-        if other is sentence:
-            continue
-        opening = at == 0 or (at == 1 and document.sentences[0].field == "title") or other.field == "title"
-        for name, marks in other.marks.items():
-            if not name.startswith(SCOPE):
-                continue
-            scope, reach = name.removeprefix(SCOPE).split(":")
-            if (reach == "document" and (opening or abs(at - here) <= 1)) or (
-                reach == "around" and abs(at - here) <= 1
-            ):
-                found.setdefault(scope, Cue(scope, other, marks[0]))
+    cues = document.cues()
+    told = [(at, scope, mark) for at in (here - 1, here + 1) for scope, mark in cues.near.get(at, {}).items()]
+    told += [(at, scope, mark) for scope, (at, mark) in cues.opening.items() if at != here]
+    for at, scope, mark in sorted(told, key=_by_position):
+        found.setdefault(scope, Cue(scope, document.sentences[at], mark))
+
+
+def _by_position(told: tuple[int, str, Mark]) -> int:
+    return told[0]
 
 
 def _reaches(sentence: Sentence, mark: Mark, scope: str, reach: str, point: int) -> bool:
