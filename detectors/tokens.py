@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _MARKS: Final = "\u0300-\u036f\u064b-\u0652\u0670"
-_LETTER: Final = r"[^\W\d_]"
+_LETTER: Final = r"[^\W\d_ʼ]"  # ʼ is the Ukrainian apostrophe, which counts as a letter
 _RUN: Final = rf"{_LETTER}++(?:[{_MARKS}]{_LETTER}*+)*+"  # possessive: a run of letters is one step, never gone back
 _MARKED: Final = rf"(?:[{_MARKS}]{_LETTER}*+)++"
 LETTERS: Final = rf"(?:{_RUN}|{_MARKED})"
@@ -32,7 +32,7 @@ _TOKEN: Final = re.compile(  # each way begins with a single class, so that most
     r"|\d\d*(?:[.,]\d+)?"
     rf"|{_MARKED}"
     r"|[^\w\s]"
-    r"|\n)"
+    r"|\n|ʼ)"
 )
 _ENDS: Final = frozenset(".!?…؟")
 _CLOSERS: Final = frozenset("\"'”“’»)]›")
@@ -41,10 +41,9 @@ _DROPPED: Final = {ord("ё"): "е", ord("ـ"): None} | {
 }
 _DROPPED_LETTERS: Final = tuple(map(chr, _DROPPED))
 _FOLDED_OTHERWISE: Final = frozenset({"tr", "ar"})
-_ARABIC: Final = (
-    str.maketrans("أإآٱى", "ااااي") | _DROPPED
-)  # the press leaves out hamza, and Egypt the dots of a last ya
-_HYPHENS: Final = frozenset("-‐‑'’")
+# The press leaves out hamza, and in Egypt the dots of a last ya.
+_ARABIC: Final = str.maketrans("أإآٱى", "ااااي") | _DROPPED
+_HYPHENS: Final = frozenset("-‐‑'’ʼ")
 _SIGNS: Final = _ENDS | _CLOSERS | _HYPHENS | {"\n"}  # what needs a second look when a text is cut
 _DAY_DIGITS: Final = 2
 _SHORTEST_BEFORE_A_SEAM: Final = 3
