@@ -68,6 +68,7 @@ def find(document: Document, rule: Rule) -> Iterator[Candidate]:
             for anchor in waiting:
                 guess = _uncounted(sentence, anchor, is_calamity=partial(_is_calamity, document, sentence))
                 if guess is not None:
+                    guess = (victims.referred(sentence, anchor, figures) if guess.vague else None) or guess
                     yield _candidate(document, rule, sentence, anchor, guess)
                     break
 
@@ -249,7 +250,10 @@ def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> b
         return False
     if quantity.head in HEADS_ELSEWHERE and not _is_of_the_dead(sentence, quantity):
         return False
-    if victims.strikes_things(sentence, predicate) and not victims.may_be_people(sentence, quantity):
+    if victims.strikes_things(sentence, predicate) and (
+        not victims.may_be_people(sentence, quantity)
+        or (quantity.start >= predicate.end and victims.has_a_thing_behind(sentence, predicate))
+    ):
         return False  # `dix décharges ont été éliminées`
     is_body = any(mark.start <= predicate.start < mark.end for mark in sentence.of("corpses"))
     if is_body and quantity.vague and quantity.start >= predicate.end:
@@ -334,7 +338,7 @@ def _uncounted(sentence: Sentence, anchor: Mark, *, is_calamity: Callable[[], bo
         return None
     reach = range(anchor.start - PERSON_REACH, anchor.end + PERSON_REACH)
     people = [mark for mark in sentence.of("people", "forces", "nobody") if mark.start in reach]
-    if victims.strikes_things(sentence, anchor):
+    if anchor.name == "killing":
         people = victims.struck(sentence, anchor, people)
     near = [mark for mark in people if low - 1 <= mark.start < high + 1] or people
     weak = anchor.name in {"dying_plain", "slaying", "dead"}

@@ -125,6 +125,16 @@ def origins_of(sentence: Sentence) -> list[PlaceMark]:
     return found
 
 
+def asked(sentence: Sentence, before: int) -> PlaceMark | None:
+    """`Le Tchad a demandé à Paris l'envoi de soldats`: who is asked, between the asking and word *before*."""
+    for asking in sentence.of("asking"):
+        for mark in sentence.of("asked_of"):
+            place = next((place for place in sentence.places if place.start == mark.end), None)
+            if place is not None and mark.start == asking.end and place.end <= before:
+                return place
+    return None
+
+
 def _is_by(sentence: Sentence, at: int) -> bool:
     return any(mark.end == at for mark in sentence.of("origin", "by"))
 

@@ -8,7 +8,7 @@ from detectors.candidates import Candidate, judge
 from detectors.destinations import place_elsewhere, target_of
 from detectors.marks import Mark
 from detectors.patterns import all_matches, required
-from detectors.senders import Actor, senders_of, states_before, told_elsewhere
+from detectors.senders import Actor, asked, senders_of, states_before, told_elsewhere
 from tocsin.records import Certainty, Detection, Sender
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
     move = match.part(*_MOVES) or match.parts[0][1]  # a mere option: forces, place
     forces = match.part("forces", "actor_forces") or match.parts[0][1]
     target = target_of(document, sentence, move.start, forces.start)
-    senders, to = _route(document, sentence, target, forces.start)
+    giver = asked(sentence, max(move.start, forces.start))
+    target = None if target is giver else target
+    senders, to = _route(document, sentence, target, forces.start, giver)
     guessed = not senders
     at_home = guessed and _moves_its_own(document, sentence, target, move.start)
     if guessed:
@@ -107,10 +109,13 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, match: Match,
 
 
 def _route(
-    document: Document, sentence: Sentence, target: PlaceMark | None, forces: int
+    document: Document, sentence: Sentence, target: PlaceMark | None, forces: int, giver: PlaceMark | None
 ) -> tuple[list[Actor], str | None]:
     """Tell who sends and where to, as far as this sentence says; a state named for both is where they go."""
     to = document.resolve(target) if target else None
+    if giver is not None:
+        actor = Actor(document.resolve(giver), alliance=False, start=giver.start, end=giver.end)
+        return [actor], to or _asker(document, sentence)
     senders = senders_of(document, sentence, target, forces)
     states = {actor.code: actor for actor in senders if not actor.alliance}
     alliances = [actor for actor in senders if actor.alliance]

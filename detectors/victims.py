@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from detectors.patterns import Span, gap_cost
@@ -12,10 +13,11 @@ if TYPE_CHECKING:
 
 _HUMAN: Final = frozenset({"people", "forces", "dead", "dead_many"})
 _PREDICATES: Final = ("dead", "dead_many", "dying", "dying_plain", "killing", "injured")
+_PRONOUN_REACH: Final = 4
 _ARTICLE_REACH: Final = 2  # `exécute alors un massage`: an adverb may stand before the article
 
 
-def is_passive(sentence: Sentence, anchor: Mark) -> bool:
+def is_passive(sentence: Sentence, anchor: Span) -> bool:
     """Tell whether the predicate's subject suffers it: `ont été tués`."""
     return any(0 <= anchor.start - mark.end <= 1 for mark in sentence.of("passive"))
 
@@ -50,6 +52,15 @@ def is_someone(sentence: Sentence, anchor: Mark, low: int) -> bool:
     return opens and alone and is_passive(sentence, anchor) and not strikes_things(sentence, anchor)
 
 
+def referred(sentence: Sentence, anchor: Mark, figures: list[Quantity]) -> Quantity | None:
+    """`cinq mineurs sont piégés, et tous sont sans doute morts`: whose number the sentence has told before."""
+    near = range(anchor.start - _PRONOUN_REACH, anchor.start)
+    if not any(mark.start in near for mark in sentence.of("all_of_them")):
+        return None
+    told = [count for count in figures if count.end < anchor.start and count.head in {"people", "forces", "missing"}]
+    return replace(told[-1], start=anchor.start, end=anchor.end) if told else None
+
+
 def strikes_things(sentence: Sentence, predicate: Span) -> bool:
     """Tell `éliminer`, `abattre` and the like, which befall stocks and trees as well, from `assassiner`."""
     return any(mark.start == predicate.start for mark in sentence.of("strikes_things"))
@@ -70,12 +81,15 @@ def _has_a_noun(sentence: Sentence, quantity: Quantity) -> bool:
 
 
 def struck(sentence: Sentence, anchor: Mark, people: list[Mark]) -> list[Mark]:
-    """Of *people*, those whom a verb that befalls things as well may have struck.
+    """Of *people*, those whom a verb may have struck, none where its object is a thing.
 
-    Neither who did it (`éliminés par la brigade`) nor a word that belongs to a thing (`d'autres détritus`).
+    Of a verb that befalls things as well, neither who did it (`éliminés par la
+    brigade`) nor a word that belongs to a thing (`d'autres détritus`).
     """
-    if _has_a_thing_behind(sentence, anchor):
+    if has_a_thing_behind(sentence, anchor):
         return []
+    if not strikes_things(sentence, anchor):
+        return people
     agents, things = {mark.end for mark in sentence.of("by")}, {mark.start for mark in sentence.of("things")}
     return [mark for mark in people if mark.start not in agents and mark.end not in things]
 
@@ -85,15 +99,24 @@ def _is_number(sentence: Sentence, at: int) -> bool:
     return digit or any(mark.start == at for mark in sentence.of("number", "vague", "approximate"))
 
 
-def _has_a_thing_behind(sentence: Sentence, anchor: Mark) -> bool:
-    """`exécute un massage`, `massacrée l'image`: an article and a noun that is no person behind the verb."""
+def has_a_thing_behind(sentence: Sentence, anchor: Span) -> bool:
+    """`exécute un massage`, `a tué le village`: an article and a noun that is no person behind the verb."""
     if is_passive(sentence, anchor):
         return False
-    people = {mark.start for mark in sentence.of("people", "forces", "head", "office", "corpses")}
+    if not strikes_things(sentence, anchor):
+        return any(anchor.end == mark.start and _is_a_thing(sentence, mark.end) for mark in sentence.of("definite"))
     behind = [count for count in sentence.quantities if count.start == anchor.end and not count.article]
     if any(not may_be_people(sentence, count) for count in behind) or (not behind and _is_number(sentence, anchor.end)):
         return True  # `ont abattu deux cents hêtres`; what measures or counts things is no quantity
     for mark in sentence.of("one", "definite", "possessive"):
         if anchor.end <= mark.start < anchor.end + _ARTICLE_REACH:
-            return people.isdisjoint(range(mark.end, mark.end + _ARTICLE_REACH))
+            return _is_a_thing(sentence, mark.end)
     return False
+
+
+def _is_a_thing(sentence: Sentence, at: int) -> bool:
+    """Tell whether the noun at word *at*, an adjective before it, is neither a name nor known for a person."""
+    if at >= len(sentence) or not sentence.texts[at].islower():
+        return False
+    known = sentence.of("people", "forces", "head", "office", "corpses", "nobody", "injured")
+    return not any(mark.start in range(at, at + _ARTICLE_REACH) for mark in known)

@@ -65,3 +65,23 @@ def test_an_article_on_a_trial_retells_its_dead_below(engine: Engine) -> None:
     result = scan(engine, id="1", title="", text=" ".join([opening, *between, retold]), language="fr")
 
     assert result.events == ()
+
+
+def test_a_pronoun_stands_for_those_counted_before(engine: Engine) -> None:
+    text = "Six spéléologues étaient bloqués ; leur décès a été confirmé par les secours de Split."
+    events = scan(engine, id="1", title="", text=text, language="fr").events
+
+    assert [(event_json(event)["min"], event_json(event)["max"]) for event in events] == [(6, 6)]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("fr", "Le Tchad a demandé à Kigali l'envoi de deux bataillons."),
+        ("it", "Il Ciad ha chiesto a Kigali l'invio di due battaglioni."),
+    ],
+)
+def test_whoever_is_asked_for_soldiers_sends_them(engine: Engine, language: str, text: str) -> None:
+    (event,) = (event_json(event) for event in scan(engine, id="1", title="", text=text, language=language).events)
+
+    assert (event["from"], event["to"], event["certainty"]) == (["RW"], "TD", "possible")
