@@ -73,7 +73,7 @@ mkdir -p "$root/build/src/deploy"
 cp "$here/deploy/image.sh" "$root/build/src/deploy/"
 inside build sh /src/deploy/image.sh tools
 (cd "$here" && git ls-files -z requirements pyproject.toml README.md LICENSE NOTICE CHANGELOG.md tocsin ingest detectors \
-    incidents notifier web config deploy | tar --null -cf - -T -) | tar -C "$root/build/src" -xf -
+    bursts incidents notifier web config deploy | tar --null -cf - -T -) | tar -C "$root/build/src" -xf -
 inside build sh /src/deploy/image.sh build /src
 
 echo "== FROM (run)"

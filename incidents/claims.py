@@ -90,6 +90,8 @@ def _claim(detection: Detection, reading: Reading, *, told_at: datetime, copied:
         quote=detection.sentence or (detection.evidence[0].quote if detection.evidence else ""),
         language=reading.mention.language,
         rule=detection.rule,
+        # Its articles are told once, when it rings; an incident need not carry them along.
+        volume=None if detection.volume is None else replace(detection.volume, sources=()),
     )
 
 

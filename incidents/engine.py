@@ -236,6 +236,7 @@ def _update(
             source=source,
             seen_at=mention.seen_at,
             late=mention.backfill if is_correction else late,
+            cited=next((d.volume.sources for d in part.detections if d.volume is not None), ()),
         )
         incident = replace(incident, headline=alert.headline)
         _tell(tx, alert, reading.article)

@@ -270,4 +270,5 @@ def _view(
         quote=lead.quote,
         language=lead.language,
         rule=lead.rule,
+        volume=lead.volume,
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tocsin.countries import country_name
-from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
+from tocsin.matcher import BURST, DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
 from tocsin.records import Certainty, DismissalKind, Step, Toll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tocsin.records import Fact, Sender
+    from tocsin.records import Fact, Sender, Volume
 
 PLACES_SHOWN: Final = 2
 SENDERS_SHOWN: Final = 6
@@ -74,6 +74,8 @@ def _fact(fact: Fact) -> str:
         text = _troops(fact)
     elif fact.type == GOVERNMENT_DISMISSAL:
         text = _dismissal(fact)
+    elif fact.type == BURST and fact.volume is not None:
+        text = _burst(fact.volume)
     else:
         text = fact.type.replace("_", " ") + ("" if fact.withdrawn else _surely(fact.certainty))
         text += " taken back" if fact.withdrawn else ""
@@ -142,3 +144,10 @@ def _dismissal(fact: Fact) -> str:
     if fact.certainty is Certainty.POSSIBLE:
         return _MAY_END[kind]
     return _ENDED[kind] + (" (reported)" if fact.certainty is Certainty.REPORTED else "")
+
+
+def _burst(volume: Volume) -> str:
+    topic = volume.topic.replace("_", " ")
+    was = f" (was: {volume.before:,})" if 0 < volume.before < volume.count else ""
+    hours = volume.window_s // 3600
+    return f"unusually many articles on {topic}: {volume.count:,} in {hours} h, usually {volume.usual:,}{was}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
+from tocsin.matcher import BURST, DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
 
 from .likeness import likeness
 from .placenames import place_keys
@@ -108,6 +108,8 @@ def _may_stay(group: Group, incident: Face) -> bool:
 
 def fit_of(group: Group, incident: Face, *, at: datetime, close_after: timedelta) -> Fit | None:
     """Say how well *group* fits *incident*; None when it does not."""
+    if BURST in group.types or BURST in incident.types:
+        return None  # it is about many articles, and each burst is an incident of its own
     compared = _compare(group, incident)
     if compared.alike >= STRONG and not (compared.place is Relation.APART and compared.figures is Figures.FAR):
         return Fit(score=3 + compared.alike, why="nearly the same text")

@@ -19,6 +19,7 @@ from tocsin.records import (
     Severity,
     SourceRef,
     Toll,
+    Volume,
 )
 
 CLAIMS_LIMIT: Final = 240
@@ -55,6 +56,7 @@ class Claim:
     quote: str = ""
     language: str | None = None
     rule: str = ""
+    volume: Volume | None = None
 
     @property
     def low(self) -> int:
@@ -73,6 +75,7 @@ class Claim:
             and self.toll == other.toll
             and self.withdrawn == other.withdrawn
             and set(self.senders) == set(other.senders)
+            and self.volume == other.volume
         )
 
 
@@ -101,6 +104,7 @@ class Known:
     quote: str = ""
     language: str | None = None
     rule: str = ""
+    volume: Volume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

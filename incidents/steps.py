@@ -103,6 +103,8 @@ def _plain(was: Known, now: Known) -> Step | None:
         return Step.CORRECTION
     if now.certainty.rank > was.certainty.rank:
         return Step.ESCALATION
+    if now.volume != was.volume:
+        return Step.ESCALATION  # only a burst that has grown by a step is told again
     if now.kind is not was.kind:
         return Step.ESCALATION if now.kind is DismissalKind.TOPPLED else Step.UPDATE
     return None

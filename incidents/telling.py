@@ -47,6 +47,7 @@ def _fact(known: Known, was: Known | None, *, changed: bool, country: str | None
         quote=known.quote,
         language=known.language,
         rule=known.rule,
+        volume=known.volume,
     )
 
 
@@ -96,11 +97,15 @@ def alert_of(
     source: SourceRef,
     seen_at: datetime,
     late: bool,
+    cited: tuple[SourceRef, ...] = (),
 ) -> Alert:
-    """Return the alert that tells *changed*; `incident.revision` is already its own."""
+    """Return the alert that tells *changed*; `incident.revision` is already its own.
+
+    *cited* are the articles that a burst is made of: they are its sources.
+    """
     facts = facts_of(incident.known, was=was, changed=changed, country=incident.country)
     told = [fact for fact in facts if fact.changed]
-    sources = _sources(incident, changed, source, is_correction=step is Step.CORRECTION)
+    sources = cited or _sources(incident, changed, source, is_correction=step is Step.CORRECTION)
     return Alert(
         id=digest("alert", incident.id, str(incident.revision)),
         incident=incident.id,

@@ -21,6 +21,7 @@ class Frame:
     dismissal: Mapping[DismissalKind | None, str]
     happening: Mapping[str, str]
     alliance: Mapping[str, str]
+    topic: Mapping[str, str]
     dead: tuple[str, str]
     about: str
     at_least: str
@@ -29,6 +30,7 @@ class Frame:
     nobody_knows: str
     sure: str
     troops: str
+    burst: str
     was: str
     claimed: str
     disputed: str
@@ -81,6 +83,7 @@ ENGLISH: Final = Frame(
         "politics": "politics",
     },
     alliance={"AU": "African Union", "EU": "European Union", "UN": "United Nations"},
+    topic={"deaths": "deaths", "foreign_troops": "foreign troops", "government_dismissal": "the end of a government"},
     dead=("dead", "dead"),
     about="about {}",
     at_least="at least {}",
@@ -89,6 +92,7 @@ ENGLISH: Final = Frame(
     nobody_knows="an unknown number",
     sure="{} {}",
     troops="Foreign troops",
+    burst="Unusually many articles on {topic}: {count} in {hours} h, usually {usual}",
     was="was: {}",
     claimed="others say {}",
     disputed="disputed",
@@ -144,6 +148,7 @@ GERMAN: Final = Frame(
         "UN": "Vereinte Nationen",
         "CSTO": "OVKS",
     },
+    topic={"deaths": "Tote", "foreign_troops": "fremde Truppen", "government_dismissal": "das Ende einer Regierung"},
     dead=("Toter", "Tote"),
     about="etwa {}",
     at_least="mindestens {}",
@@ -152,6 +157,7 @@ GERMAN: Final = Frame(
     nobody_knows="unbekannt viele",
     sure="{} {}",
     troops="Fremde Truppen",
+    burst="Ungewöhnlich viele Artikel über {topic}: {count} in {hours} h, sonst {usual}",
     was="zuvor: {}",
     claimed="andere sagen {}",
     disputed="umstritten",
@@ -216,6 +222,7 @@ RUSSIAN: Final = Frame(
         "NATO": "НАТО",
         "ECOWAS": "ЭКОВАС",
     },
+    topic={"deaths": "погибшие", "foreign_troops": "иностранные войска", "government_dismissal": "конец правительства"},
     dead=("погибший", "погибших"),
     about="около {}",
     at_least="не менее {}",
@@ -224,6 +231,7 @@ RUSSIAN: Final = Frame(
     nobody_knows="неизвестное число",
     sure="{}, {}",
     troops="Иностранные войска",
+    burst="Необычно много статей на тему «{topic}»: {count} за {hours} ч, обычно {usual}",
     was="было: {}",
     claimed="по другим данным {}",
     disputed="оспаривается",

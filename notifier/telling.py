@@ -12,7 +12,7 @@ from babel import Locale
 from notifier.escaping import clean, safe_url
 from notifier.frames import FRAMES, Frame
 from tocsin.countries import country_name
-from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
+from tocsin.matcher import BURST, DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
 from tocsin.records import (
     Alert,
     Certainty,
@@ -24,6 +24,7 @@ from tocsin.records import (
     SourceRef,
     Step,
     Toll,
+    Volume,
     digest,
 )
 
@@ -266,6 +267,9 @@ def _fact(fact: Fact, frame: Frame, alert: Alert, *, changed: bool) -> FactTold:
 def _told(fact: Fact, frame: Frame, *, here: str | None) -> str:
     """Say a fact with its certainty, and in brackets what it was before and what is said against it."""
     what, sure = _what(fact, frame, here=here), frame.certainty[fact.certainty]
+    if fact.type == BURST and fact.volume is not None:
+        grown = 0 < fact.volume.before < fact.volume.count  # we counted ourselves: that is sure, and needs no word
+        return what + (f" ({frame.was.format(fact.volume.before)})" if grown else "")
     said = frame.sure.format(what, sure) if fact.type == DEATHS else f"{what}, {sure}"
     beside = []
     if fact.was is not None and fact.was != fact.toll:
@@ -295,11 +299,18 @@ def _what(fact: Fact, frame: Frame, *, here: str | None) -> str:
         senders = ", ".join(_sender(sender, fact, frame) for sender in fact.senders[:SENDERS_SHOWN])
         to = country_name(fact.country, frame.language) if fact.country else ""
         return frame.troops + (f": {senders}" if senders else "") + (f" → {to}" if to else "")
-    if fact.type == GOVERNMENT_DISMISSAL:
+    if fact.type == BURST and fact.volume is not None:
+        told = _burst(fact.volume, frame)
+    elif fact.type == GOVERNMENT_DISMISSAL:
         told = frame.dismissal.get(fact.kind, frame.dismissal[None])
     else:
         told = clean(fact.type.replace("_", " "), NAME_LIMIT).capitalize()
     return f"{told}: {there}" if there else told
+
+
+def _burst(volume: Volume, frame: Frame) -> str:
+    topic = frame.topic.get(volume.topic) or clean(volume.topic.replace("_", " "), NAME_LIMIT)
+    return frame.burst.format(topic=topic, count=volume.count, hours=volume.window_s // 3600, usual=volume.usual)
 
 
 def _toll(toll: Toll | None, frame: Frame) -> str:

@@ -1,6 +1,8 @@
 """The service, wired by hand: read this page first, from top to bottom.
 
     ingest ──articles.v1──▶ detectors ──readings.v1──▶ incidents ──alerts.v1──▶ notifier ──▶ one lane a receiver
+                                           ▲    │
+                                           └ bursts
 
 Every stage runs under one supervisor and holds its state in the store. What the operator may change while it runs is
 asked for anew each time it is used (`Service.settings`), so that a reload needs no restart and drops nothing. Where
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bursts import stage as bursts_stage
 from incidents import stage as incidents_stage
 from ingest.poller import Poller
 from ingest.share import Share
@@ -61,7 +64,7 @@ CHILD_MEMORY_BYTES: Final = 1_000_000_000
 # Who reads what; a record is trimmed only when all of its topic's groups have passed it.
 READERS: Final[Mapping[str, Sequence[str]]] = {
     ARTICLES: (detecting.GROUP, archiving.GROUP),
-    READINGS: (incidents_stage.GROUP, archiving.GROUP),
+    READINGS: (incidents_stage.GROUP, bursts_stage.GROUP, archiving.GROUP),
     ALERTS: (dispatch.ROOM, archiving.GROUP),
     DEAD_LETTERS: (),  # other programs', if anybody's
 }
@@ -198,11 +201,13 @@ class Service:
         return (stage, self._replaying(detecting.GROUP, work, alone=None))
 
     def _incidents(self) -> Sequence[Stage]:
-        room = incidents_stage.GROUP
+        room, counting = incidents_stage.GROUP, bursts_stage.GROUP
         return (
             self._consuming("incidents", room, READINGS, self._track, alone=room),
             self._timing("incidents timers", room, self._grow_older),
             self._replaying(room, self._track, alone=room),
+            self._consuming("bursts", counting, READINGS, self._count, alone=counting),
+            self._replaying(counting, self._count, alone=counting),
         )
 
     def _notifier(self) -> Sequence[Stage]:
@@ -284,6 +289,9 @@ class Service:
 
     def _track(self, records: Sequence[StreamRecord]) -> Awaitable[Sequence[Unit]]:
         return incidents_stage.work_with(self.settings.incidents)(records)
+
+    def _count(self, records: Sequence[StreamRecord]) -> Awaitable[Sequence[Unit]]:
+        return bursts_stage.work_with(self.settings.bursts)(records)
 
     def _grow_older(self, tx: Tx, timer: Timer) -> None:
         incidents_stage.timers_with(self.settings.incidents)(tx, timer)

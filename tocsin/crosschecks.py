@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tocsin.countries import country_meant, is_country
-from tocsin.matcher import DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
+from tocsin.matcher import BURST, DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL
 from tocsin.mistakes import did_you_mean
 
 if TYPE_CHECKING:
@@ -69,11 +69,23 @@ def _unknown_receivers(gathered: Gathered, at: Path_, names: object, known: list
 def _types(gathered: Gathered) -> Iterator[Problem]:
     rules = [rule.get("type") for _, rule in _mappings(gathered, "rules")]
     known = sorted({*BUILT_IN_TYPES, *(name for name in rules if isinstance(name, str))})
+    for at, rule in _mappings(gathered, "rules"):
+        if rule.get("type") == BURST:
+            yield gathered.problem(f"the type {BURST!r} is kept for what bursts find", *at, "type")
     for at, matcher in _matchers(gathered):
         for key in ("type", "types"):
-            for path, name in _words((*at, key), matcher.get(key)):
-                if name not in known:
-                    yield gathered.problem(f"no rule finds the type {name!r}{did_you_mean(name, known)}", *path)
+            yield from _unknown_types(gathered, (*at, key), matcher.get(key), sorted({*known, BURST}))
+        burst = matcher.get(BURST)
+        if isinstance(burst, dict):
+            yield from _unknown_types(gathered, (*at, BURST, "topics"), burst.get("topics"), known)
+    topics = _at(gathered, list, "bursts", "topics")
+    yield from _unknown_types(gathered, ("bursts", "topics"), topics, known)
+
+
+def _unknown_types(gathered: Gathered, at: Path_, names: object, known: list[str]) -> Iterator[Problem]:
+    for path, name in _words(at, names):
+        if name not in known:
+            yield gathered.problem(f"no rule finds the type {name!r}{did_you_mean(name, known)}", *path)
 
 
 def _matchers(gathered: Gathered) -> Iterator[tuple[Path_, dict[Any, Any]]]:

@@ -34,7 +34,9 @@ DROP: Final = "dead_letter.drop"
 AT_ONCE: Final = 100  # letters in one transaction: each may hold a million bytes, and others want to write, too
 A_CALL: Final = 2_000  # letters handled in one call, so that it answers in good time
 REFUSALS_TOLD: Final = 100
-GROUPS: Final = frozenset({"archive", "detectors", "incidents", "notifier"})  # who works on records, and on replays
+GROUPS: Final = frozenset(
+    {"archive", "bursts", "detectors", "incidents", "notifier"}
+)  # who works on records, and on replays
 
 
 class Desk:

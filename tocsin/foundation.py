@@ -167,7 +167,9 @@ async def _cluster(settings: Settings, *, clock: Clock, work: Collection[str]) -
     await _open(turns, clock=clock)
     stream = KafkaStream(kafka, store=store, clock=clock)
     archive = PostgresqlArchive(dsn, size=settings.tocsin.keep.size, timeouts=postgresql.timeouts, name=holder)
-    names = ("relay", "housekeeping", *(name for name in ("incidents", "notifier", "archive") if name in work))
+    names = ["relay", "housekeeping", *(name for name in ("incidents", "notifier", "archive") if name in work)]
+    if "incidents" in work:
+        names.append("bursts")  # counted beside them
     leases = {name: Lease(name, store=store, turns=turns, clock=clock, holder=holder) for name in names}
     try:
         yield Foundation(

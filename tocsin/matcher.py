@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 DEATHS, FOREIGN_TROOPS, GOVERNMENT_DISMISSAL = "deaths", "foreign_troops", "government_dismissal"
+BURST = "burst"  # that no rule finds: many articles on one of the others
 
 
 def _known_country(code: str) -> str:
@@ -58,6 +59,15 @@ class DismissalMatcher(BaseModel):
     certainty: Certainty | None = None
 
 
+class BurstMatcher(BaseModel):
+    """An unusual volume of articles: on one of `topics`, and at least `min` of them."""
+
+    model_config = _CLOSED
+
+    topics: tuple[EventType, ...] | None = None
+    min: Annotated[int, Field(ge=1)] | None = None
+
+
 class Matcher(BaseModel):
     """What an operator asks for. `severity` and `certainty` are minimums; `countries` matches states only."""
 
@@ -72,6 +82,7 @@ class Matcher(BaseModel):
     deaths: DeathsMatcher | None = None
     foreign_troops: TroopsMatcher | None = None
     government_dismissal: DismissalMatcher | None = None
+    burst: BurstMatcher | None = None
 
 
 class Matchable(Protocol):
@@ -131,10 +142,12 @@ def _type_and_certainty(alert: Matchable, told: Sequence[Fact], matcher: Matcher
 
 def _forms(told: Sequence[Fact], matcher: Matcher) -> bool:
     deaths, troops, dismissal = matcher.deaths, matcher.foreign_troops, matcher.government_dismissal
+    burst = matcher.burst
     return (
         (deaths is None or any(_deaths(fact, deaths) for fact in told))
         and (troops is None or any(_troops(fact, troops) for fact in told))
         and (dismissal is None or any(_dismissal(fact, dismissal) for fact in told))
+        and (burst is None or any(_burst(fact, burst) for fact in told))
     )
 
 
@@ -170,4 +183,12 @@ def _dismissal(fact: Fact, wanted: DismissalMatcher) -> bool:
         fact.type == GOVERNMENT_DISMISSAL
         and (wanted.kind is None or fact.kind is wanted.kind)
         and _is_sure(fact, wanted.certainty)
+    )
+
+
+def _burst(fact: Fact, wanted: BurstMatcher) -> bool:
+    return (
+        fact.volume is not None
+        and (wanted.topics is None or fact.volume.topic in wanted.topics)
+        and (wanted.min is None or fact.volume.count >= wanted.min)
     )

@@ -26,6 +26,13 @@ FEED_GAPS = Counter("tocsin_feed_gaps", "Polls that shared nothing with the one 
 ARTICLES = Counter("tocsin_articles", "Article revisions accepted.", registry=REGISTRY)
 READINGS = Counter("tocsin_readings", "Articles read by the detectors.", registry=REGISTRY)
 DETECTIONS = Counter("tocsin_detections", "Detections by type.", ["type"], registry=REGISTRY)
+BURST_ARTICLES = Counter(
+    "tocsin_burst_articles",
+    "What became of articles in counting, by country and topic: counted, young feed, copy, repeated, backfill, old.",
+    ["fate"],
+    registry=REGISTRY,
+)
+BURSTS = Counter("tocsin_bursts", "Bursts told, by step: new, grown.", ["step"], registry=REGISTRY)
 ALERTS = Counter("tocsin_alerts", "Alerts by step.", ["step"], registry=REGISTRY)
 DELIVERIES = Counter("tocsin_deliveries", "Delivery attempts.", ["receiver", "outcome"], registry=REGISTRY)
 DELIVERY_SECONDS = Histogram(

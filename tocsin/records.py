@@ -197,14 +197,48 @@ class Attribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRef:
+    """One article behind a fact, as people are shown it."""
+
+    owner: str
+    tier: Tier
+    url: str
+    title: str
+    language: str | None
+    published_at: datetime | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """How many articles tell of one thing in one country, and how many usually do.
+
+    `topic` is the event type that they state. `count` is how many came within a window of `window_s` seconds, from
+    `owners` independent owners; `usual` is the median of such windows on earlier days, rounded up; `score` says how
+    many robust standard deviations lie between, rounded down. `before` is the count when it was last told, 0 at first.
+    `articles` are the ids of some of them, and `sources` the same ones as people are shown them: the weightiest first.
+    """
+
+    topic: str
+    window_s: int
+    count: int
+    owners: int
+    usual: int
+    score: int
+    before: int = 0
+    articles: tuple[str, ...] = ()
+    sources: tuple[SourceRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
     """One typed event that a text states.
 
     `country` is where it happens (deaths), where the troops go (`to` in the guideline) or whose government it is;
     `country_guessed` says that it is only the feed's. `toll`, `also` belong to deaths, `senders` to foreign_troops,
-    `kind` to government_dismissal. `happening` is the cause as far as words show it (unrest, attack, accident,
-    disaster, war, epidemic, politics). `denied` marks a statement that this did *not* happen: no event, but it can
-    take one back.
+    `kind` to government_dismissal, `volume` to burst: its evidence is those articles. `happening` is the cause as far
+    as words show it (unrest, attack, accident, disaster, war, epidemic, politics). `denied` marks a statement that this
+    did *not* happen: no event, but it can take one back.
     `withdrawn` is an earlier figure that this text itself takes back ("statt der gemeldeten 62 gebe es 47").
     `sentence` is the one in which the first evidence stands, for people to read.
     """
@@ -226,6 +260,7 @@ class Detection:
     kind: DismissalKind | None = None
     denied: bool = False
     sentence: str = ""
+    volume: Volume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,26 +300,14 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRef:
-    """One article behind a fact, as people are shown it."""
-
-    owner: str
-    tier: Tier
-    url: str
-    title: str
-    language: str | None
-    published_at: datetime | None
-    seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """What is currently known of one type in an incident, and what was known when it last rang.
 
     `changed` says that this fact is why the alert rings. `country` is ISO alpha-2. `toll` belongs to deaths, `senders`
-    to foreign_troops, `kind` to government_dismissal. `was` and `was_certainty` are None for a fact never told before.
-    `claimed` is a higher figure that somebody gives less surely than `toll` is known. `disputed` says that somebody
-    denies it, `withdrawn` that it does not hold any more. `quote` is the sentence that proves it, in `language`.
+    to foreign_troops, `kind` to government_dismissal, `volume` to burst. `was` and `was_certainty` are None for a fact
+    never told before. `claimed` is a higher figure that somebody gives less surely than `toll` is known. `disputed`
+    says that somebody denies it, `withdrawn` that it does not hold any more. `quote` is the sentence that proves it,
+    in `language`.
     """
 
     type: str
@@ -303,6 +326,7 @@ class Fact:
     quote: str = ""
     language: str | None = None
     rule: str = ""
+    volume: Volume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

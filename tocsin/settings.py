@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from bursts.settings import BurstsSettings
 from detectors.engine import DetectorsConfig
 from detectors.lexicon import check
 from detectors.rules import compiled
@@ -35,7 +36,7 @@ from web.settings import WebSettings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-KEYS: Final = ("tocsin", "sources", "incidents", *NotifierSettings.model_fields, RULES)
+KEYS: Final = ("tocsin", "sources", "bursts", "incidents", *NotifierSettings.model_fields, RULES)
 
 NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -119,6 +120,7 @@ class Settings:
 
     tocsin: TocsinSettings
     sources: SourcesSettings
+    bursts: BurstsSettings
     incidents: IncidentsSettings
     notifier: NotifierSettings
     detectors: DetectorsConfig = field(repr=False)
@@ -165,6 +167,7 @@ def load_settings(
     settings = Settings(
         tocsin=told.model(TocsinSettings, read.gathered, ("tocsin",), outside),
         sources=told.model(SourcesSettings, read.gathered, ("sources",), outside),
+        bursts=told.model(BurstsSettings, read.gathered, ("bursts",), outside),
         incidents=told.model(IncidentsSettings, read.gathered, ("incidents",), outside),
         notifier=told.model(NotifierSettings, read.gathered.only(*NotifierSettings.model_fields), (), outside),
         detectors=DetectorsConfig.of(

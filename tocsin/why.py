@@ -1,6 +1,6 @@
 """Why something rang, or which stage said no: walks an article's way from the feed to the receivers.
 
-The question is a URL, words of a title, or the beginning of an alert's or incident's id.
+The question is a URL, words of a title, or the beginning of an alert's, incident's or burst's id.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from bursts.series import IN_A_DAY, quarter_of
+from bursts.telling import title as burst_title
 from ingest.identity import url_key
 from tocsin.errors import RecordUnreadable
 from tocsin.stream.codec import decode_alert, decode_article, decode_reading
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ingest.settings import Feed
-    from tocsin.records import Alert, Article, Delivery, Detection
+    from tocsin.records import Alert, Article, Delivery, Detection, Reading
+    from tocsin.store.bursts import BurstRow, CountedRow
     from tocsin.store.incidents import AlertRow, Judged
     from tocsin.store.ingest_tables import ArticleRow, FeedRow
     from tocsin.store.notifier import NotedVerdict
@@ -81,7 +84,7 @@ async def why(
     feeds: Sequence[Feed],
     search: AbstractAsyncContextManager[object] = _AT_ONCE,
 ) -> Mapping[str, object]:
-    """Answer for up to five articles that *query* means, the newest first.
+    """Answer for up to five articles that *query* means, the newest first, or for the bursts that it means.
 
     Words are looked for in every title, which takes a while: that is done within *search*.
     """
@@ -91,8 +94,11 @@ async def why(
     else:
         async with search:
             found = await store.read(lambda tx: _articles(tx, query))
+    bursts = await store.read(lambda tx: _bursts(tx, query)) if _ID.fullmatch(query) and not found else []
     ways = [await _way(row, store=store, archive=archive, explain=explain) for row in found[:ARTICLES_SHOWN]]
-    answer: dict[str, object] = {"query": query, "found": len(found), "ways": [_as_json(way) for way in ways]}
+    ways += [await _way_of_burst(row, store=store, archive=archive) for row in bursts[:ARTICLES_SHOWN]]
+    number = len(found) + len(bursts)
+    answer: dict[str, object] = {"query": query, "found": number, "ways": [_as_json(way) for way in ways]}
     if not ways:
         answer["missing"] = asdict(_missing(query, feeds))
     return answer
@@ -113,6 +119,17 @@ def _articles(tx: Tx, query: str) -> list[ArticleRow]:
         row = tx.ingest.article(query)
         return [row] if row is not None else []
     return tx.ingest.articles_saying(query)
+
+
+def _bursts(tx: Tx, query: str) -> list[BurstRow]:
+    found = tx.bursts.by_prefix(query)
+    for alert in tx.incidents.alerts_by_prefix(query):
+        burst = tx.bursts.burst(alert.article)
+        found += [burst] if burst is not None else []
+    for incident in tx.incidents.by_prefix(query):
+        founding = tx.incidents.articles_of(incident.id)
+        found += [burst for article in founding if (burst := tx.bursts.burst(article)) is not None]
+    return list({row.id: row for row in found}.values())
 
 
 def _missing(query: str, feeds: Sequence[Feed]) -> Stop:
@@ -147,14 +164,58 @@ async def _way(row: ArticleRow, *, store: Store, archive: Archive, explain: Expl
         return way
     told = "; ".join(_detection(detection) for detection in detections)
     way.stops.append(Stop(stage="detectors", says=_YES, what=told))
-    judged, alerts = await store.read(lambda tx: (tx.incidents.judged(row.id), tx.incidents.alerts(article=row.id)))
-    way.stops.append(_stepped(judged, alerts))
+    counted = await store.read(lambda tx: _counted(tx, row.id))
+    if counted:
+        way.stops.append(Stop(stage="bursts", says=_YES, what=counted))
+    way.stops += await _told_of(row.id, store=store)
+    return way
+
+
+async def _way_of_burst(row: BurstRow, *, store: Store, archive: Archive) -> Way:
+    """Tell what a burst was made of, and who was told."""
+    reading = await asyncio.to_thread(_reading, archive, row.id)
+    volumes = [one.volume for one in reading.detections if one.volume is not None] if reading is not None else []
+    if not volumes:
+        what = f"{row.count} articles on {row.topic} in {row.country}; which ones is no longer in the archive"
+        return Way(title=what, url="", article=row.id, stops=await _told_of(row.id, store=store))
+    volume = volumes[0]
+    said = burst_title(volume, row.country)
+    way = Way(title=said, url="", article=row.id)
+    what = f"{said} (score {volume.score}), from {volume.owners} owners, last seen {_at(row.seen_at)}"
+    way.stops.append(Stop(stage="bursts", says=_YES, what=what))
+    way.stops += [
+        Stop(stage="article", says=_YES, what=f"{source.title} ({source.owner}) {source.url} {article[:12]}")
+        for article, source in zip(volume.articles, volume.sources, strict=True)
+    ]
+    way.stops += await _told_of(row.id, store=store)
+    return way
+
+
+def _counted(tx: Tx, article: str) -> str:
+    """Say for what an article was counted lately, and of which bursts it is a part."""
+    return "; ".join(_counted_for(tx, row) for row in tx.bursts.of_article(article))
+
+
+def _counted_for(tx: Tx, row: CountedRow) -> str:
+    what = f"counted for {row.topic} in {row.country}"
+    if not row.counts:
+        return f"{what}, but its feed is too young to ring"
+    burst = tx.bursts.latest((row.country, row.topic))
+    if burst is None or not burst.started - IN_A_DAY < row.quarter <= quarter_of(burst.seen_at):
+        return what
+    return f"{what}, in burst {burst.id[:12]} of {burst.count} articles"
+
+
+async def _told_of(article: str, *, store: Store) -> list[Stop]:
+    """Say what the incidents made of what an article states, and to whom that went."""
+    judged, alerts = await store.read(lambda tx: (tx.incidents.judged(article), tx.incidents.alerts(article=article)))
+    stops = [_stepped(judged, alerts)]
     for alert in sorted(alerts, key=lambda one: (one.seen_at, one.revision)):
         verdicts, deliveries = await store.read(
             lambda tx, name=alert.id: (tx.notifier.verdicts_on(name), tx.notifier.deliveries_of(name))  # type: ignore[misc]  # mypy infers no lambda with defaults
         )
-        way.stops += _routed(decode_alert(alert.body), verdicts, deliveries)
-    return way
+        stops += _routed(decode_alert(alert.body), verdicts, deliveries)
+    return stops
 
 
 def _polled(row: ArticleRow, feed: FeedRow | None) -> Stop:
@@ -173,14 +234,18 @@ def _seen(row: ArticleRow) -> Stop:
 
 
 def _detections(archive: Archive, row: ArticleRow) -> tuple[Detection, ...]:
-    """Return what the newest reading of the newest revision states."""
-    for kept in archive.by_key(READINGS, row.id):
+    reading = _reading(archive, row.id)
+    return reading.detections if reading is not None else ()
+
+
+def _reading(archive: Archive, article: str) -> Reading | None:
+    """Return the newest reading of the newest revision."""
+    for kept in archive.by_key(READINGS, article):
         try:
-            reading = decode_reading(kept.value)
+            return decode_reading(kept.value)
         except RecordUnreadable:
             continue
-        return reading.detections
-    return ()
+    return None
 
 
 async def _undetected(row: ArticleRow, *, archive: Archive, explain: Explain) -> Stop:

@@ -101,6 +101,7 @@ async def test_every_poison_has_one_dead_letter_a_stage_of_a_cluster_and_the_flo
         await asyncio.to_thread(poison, house)
         wanted = Counter({(stage, kind): 1 for stage in STAGES.values() for kind in POISON})
         wanted += Counter({("archive", kind): len(STAGES) for kind in POISON})
+        wanted += Counter({("bursts", kind): 1 for kind in POISON})  # they read what the incidents read
         wanted += Counter({("incidents timers", f"life:{timer}"): 1, ("receiver log", message): 1})
 
         await house.start()

@@ -30,7 +30,7 @@ POISON: Final = {
 }
 READERS: Final = {
     ARTICLES: ("detectors", "archive"),
-    READINGS: ("incidents", "archive"),
+    READINGS: ("incidents", "bursts", "archive"),
     ALERTS: ("notifier", "archive"),
 }
 SOON_S: Final = 40

@@ -139,7 +139,8 @@ async def test_why_walks_an_article_from_its_feed_to_its_receiver(tmp_path: Path
     told = json.loads(rung.stdout)["ways"][0]
     assert rung.returncode == 0
     assert told["first_no"] is None
-    assert [stop["stage"] for stop in told["stages"]][:5] == ["feed", "ingest", "detectors", "incidents", "routing"]
+    stages = [stop["stage"] for stop in told["stages"] if stop["stage"] != "bursts"]  # counted at some time or other
+    assert stages[:5] == ["feed", "ingest", "detectors", "incidents", "routing"]
     assert told["stages"][-1]["stage"] == "delivery"
     assert "The first no: detectors" in silent.stdout.replace("\n", " ")
     assert unknown.returncode == 1

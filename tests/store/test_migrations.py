@@ -62,7 +62,7 @@ def test_what_was_migrated_up_can_be_migrated_down(engine: Engine) -> None:
 
 
 def test_each_step_leads_to_what_the_next_one_needs_and_back(engine: Engine) -> None:
-    for to in ("0001", HEAD, "0001", HEAD):
+    for to in ("0001", "0002", HEAD, "0002", "0001", HEAD):
         migrate(engine, to=to)
 
         with engine.connect() as conn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,8 @@ import typer
 from tocsin.cli.options import DATA, ConfigOption, DataOption, JsonOption, settings_of
 from tocsin.errors import Stop
 
+_ID = re.compile(r"[0-9a-f]{32}")
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from detectors.anatomy import Anatomy, SentenceView, Weighed
     from tocsin.cli.page import Piece
+    from tocsin.records import Reading
     from tocsin.settings import Settings
 
 
@@ -28,7 +32,7 @@ def explain(
         str,
         typer.Argument(
             metavar="ARTICLE|FILE|URL|-",
-            help="The id of an article in the archive, a text, a web page or a feed; - is standard input.",
+            help="The id of an article in the archive, or of a burst, a text, a web page or a feed; - is stdin.",
         ),
     ],
     language: Annotated[
@@ -45,6 +49,10 @@ def explain(
     from detectors.engine import prepare
 
     settings = settings_of(config, data)
+    burst = _burst(source, settings)
+    if burst is not None:
+        _show_burst(burst, as_json=as_json)
+        return
     found = _pieces(source, settings)
     engine = prepare(settings.detectors)
     for piece in found:
@@ -54,6 +62,38 @@ def explain(
             typer.echo(json.dumps({"id": piece.id, **asdict(laid_open)}, ensure_ascii=False))
         else:
             _show(piece, laid_open, every=every)
+
+
+def _burst(source: str, settings: Settings) -> Reading | None:
+    """Return the burst of that id, if it is one: no text, but what articles came to."""
+    from tocsin.cli.state import is_there, opened_archive
+    from tocsin.stream.codec import decode_reading
+    from tocsin.stream.port import READINGS
+
+    if not _ID.fullmatch(source) or Path(source).exists() or not is_there(settings):
+        return None
+    with opened_archive(settings) as archive:
+        kept = archive.by_key(READINGS, source)
+    reading = decode_reading(kept[0].value) if kept else None
+    return reading if reading is not None and any(one.volume for one in reading.detections) else None
+
+
+def _show_burst(burst: Reading, *, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from tocsin.cli.terminal import plain
+
+    if as_json:
+        told = {"id": burst.article, "bursts": [asdict(one.volume) for one in burst.detections if one.volume]}
+        typer.echo(json.dumps(told, ensure_ascii=False, default=str))
+        return
+    console = Console(highlight=False)
+    console.print(Text(burst.mention.title, style="bold"))
+    for volume in (one.volume for one in burst.detections if one.volume):
+        console.print(Text(f"  score {volume.score}, {volume.owners} owners; some of the articles:", style="dim"))
+        for article, source in zip(volume.articles, volume.sources, strict=True):
+            console.print(Text(f"  ✓ {plain(source.title)} ({plain(source.owner)}) {plain(source.url)} {article}"))
 
 
 def _instant(text: str | None) -> datetime | None:

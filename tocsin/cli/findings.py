@@ -103,6 +103,9 @@ def headline(event: Detection) -> str:
         parts.append(f"{senders} →")
     if event.country:
         parts.append(f"{country_name(event.country)} ({event.country})")
+    if event.volume is not None:
+        volume = event.volume
+        parts.append(f"{volume.count} on {volume.topic} in {volume.window_s // 3600} h, usually {volume.usual}")
     if event.kind is not None:
         parts.append(event.kind.value.replace("_", " "))
     parts.append("denied" if event.denied else event.certainty.value)

@@ -22,7 +22,9 @@ SIGNS = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "not yet": "[yellow]…[/]
 
 
 def why(
-    query: Annotated[list[str], typer.Argument(help="A URL, words of a title, or the beginning of an alert's id.")],
+    query: Annotated[
+        list[str], typer.Argument(help="A URL, words of a title, or the beginning of the id of an alert or a burst.")
+    ],
     *,
     config: ConfigOption = None,
     data: DataOption = DATA,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bursts.series import quarter_of
 from tocsin import metrics
 from tocsin.errors import Fenced, TryLater
 from tocsin.stages.horizon import Horizon
@@ -40,6 +41,7 @@ ARTICLES_AT_LEAST: Final = timedelta(days=2)  # feeds drop an article and show i
 TRIMMED_AT_ONCE: Final = 5_000
 CHANCES_AT_ONCE: Final = 20
 SPARE: Final = timedelta(days=1)  # brokers drop whole segments, some time after the retention
+COUNTS_KEPT: Final = timedelta(days=100)  # beyond all else, when nothing comes: longer than any history that may be set
 PARTS_AT_ONCE: Final = 30  # of a hundred feeds each: 10,000 are gone through in four minutes
 
 
@@ -220,5 +222,12 @@ def _forget_audit(tx: Tx, *, before: datetime) -> int:
     return tx.access.forget_audit(before=before, most=TRIMMED_AT_ONCE)
 
 
-_FORGOTTEN: Final = MappingProxyType({"dead letters": _forget_letters, "audit": _forget_audit})
+def _forget_counts(tx: Tx, *, before: datetime) -> int:
+    quarter = quarter_of(before - COUNTS_KEPT)
+    return tx.bursts.trim(before=before, quarter=quarter, most=TRIMMED_AT_ONCE)
+
+
+_FORGOTTEN: Final = MappingProxyType(
+    {"dead letters": _forget_letters, "audit": _forget_audit, "bursts": _forget_counts}
+)
 _FORGOTTEN_SOONER: Final = MappingProxyType({"incidents": _forget_incidents, "deliveries": _forget_deliveries})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tocsin.store import (
     access,
+    bursts,
     commit_counter,
     dead_letters,
     incidents,
@@ -19,6 +20,7 @@ from tocsin.store.schema import metadata
 
 __all__ = [
     "access",
+    "bursts",
     "commit_counter",
     "dead_letters",
     "incidents",

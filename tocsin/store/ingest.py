@@ -80,6 +80,9 @@ _LOOKUPS = {
 _REVISE_ARTICLE = update(articles).where(articles.c.id == bindparam("of_id")).values(revisions=articles.c.revisions + 1)
 
 
+_READ_SINCE = select(feeds.c.first_ok_at).where(feeds.c.id == bindparam("name"))
+
+
 class IngestRepository:
     """Feeds and articles."""
 
@@ -167,6 +170,11 @@ class IngestRepository:
         """Return one feed, listed or not."""
         row = self._conn.execute(select(*_FEED).where(feeds.c.id == id)).mappings().one_or_none()
         return None if row is None else _feed(row)
+
+    def read_since(self, id: str) -> tuple[bool, datetime | None]:  # noqa: A002 — the domain's own word
+        """Say whether a feed is known, and since when it is read as it is now; None when it could not be yet."""
+        row = self._conn.execute(_READ_SINCE, {"name": id}).one_or_none()
+        return (False, None) if row is None else (True, row.first_ok_at)
 
     def list_feeds(self, *, all: bool = False, limit: int = 100_000, offset: int = 0) -> list[FeedRow]:  # noqa: A002 — reads as what it does
         """Return the listed feeds in order of id, with health; *all* adds those that were taken out."""

@@ -12,7 +12,7 @@ from tocsin.errors import StoreDamaged
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 SCRIPTS: Final = Path(__file__).with_name("migrations")
 
 # One process migrates at a time; the others wait as long as that takes, and then find nothing to do.

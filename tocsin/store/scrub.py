@@ -41,6 +41,8 @@ _ADVICE: Final[Mapping[str, str]] = {
     "stream_records": "who has not read it yet will set it aside, the others go on",
     "feeds": "the feed is read as if nothing of it were known; what it still shows is recognised by its articles",
     "incidents": "news of it will be set aside; tocsin dead-letters shows which",
+    "burst_series": "news of that country and topic will not be counted, but set aside",
+    "burst_articles": "a burst that it belongs to cannot be told; tocsin dead-letters shows which",
     "incident_alerts": "it cannot be shown any more; who was to be told of it has a copy",
     "notifier_alerts": "messages that quote it and are not sent yet will be given up",
     "dead_letters": "it cannot be replayed; tocsin dead-letters drop forgets it",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.errors import StoreFull
 from tocsin.store.access import AccessRepository
+from tocsin.store.bursts import BurstRepository
 from tocsin.store.dead_letters import DeadLetterRepository
 from tocsin.store.incidents import IncidentRepository
 from tocsin.store.ingest import IngestRepository
@@ -147,6 +148,11 @@ class Tx:
     def incidents(self) -> IncidentRepository:
         """Incidents and alerts."""
         return IncidentRepository(self.conn)
+
+    @cached_property
+    def bursts(self) -> BurstRepository:
+        """How many articles told of what."""
+        return BurstRepository(self.conn)
 
     @cached_property
     def notifier(self) -> NotifierRepository:

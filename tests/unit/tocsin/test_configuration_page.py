@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 from pydantic import BaseModel
 
+from bursts.settings import BurstsSettings
 from detectors.settings import LexiconSettings, RuleFile
 from incidents.settings import IncidentsSettings
 from ingest.settings import SourcesSettings
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
-ROOTS = (TocsinSettings, SourcesSettings, IncidentsSettings, NotifierSettings, RuleFile, LexiconSettings)
+ROOTS = (
+    TocsinSettings,
+    SourcesSettings,
+    BurstsSettings,
+    IncidentsSettings,
+    NotifierSettings,
+    RuleFile,
+    LexiconSettings,
+)
 
 
 def models(annotation: object) -> Iterator[type[BaseModel]]:

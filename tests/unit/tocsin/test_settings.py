@@ -48,6 +48,7 @@ def test_the_comments_of_the_shipped_tocsin_yaml_tell_the_defaults(tmp_path: Pat
     settings = load_settings(None, data_dir=tmp_path)
 
     assert settings.tocsin == empty.tocsin
+    assert settings.bursts == empty.bursts
     assert settings.incidents == empty.incidents
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tocsin.settings import shipped
 
-ROOMS = ("tocsin", "ingest", "detectors", "incidents", "notifier", "web")
+ROOMS = ("tocsin", "ingest", "detectors", "bursts", "incidents", "notifier", "web")
 
 
 def test_the_configuration_is_data_and_holds_no_python() -> None:
