@@ -116,7 +116,9 @@ class Document:
         if not places:
             return None
         best = places[0] if len(places) == 1 else self._least_awkward(places, near or 0)
-        return (0 if _is_dateline(sentence, best) else _tier(best)), best
+        if _is_dateline(sentence, best):
+            return 0, best
+        return (2 if _speaks(sentence, best) else _tier(best)), best
 
     def _scenes(self, other: Sentence, *, for_others: bool, is_only: bool) -> list[PlaceMark]:
         """Return the places of *other* where what it tells, or another one, may have happened."""
@@ -223,6 +225,11 @@ def _sends(sentence: Sentence, place: PlaceMark) -> bool:
     return not place.located and any(
         0 <= mark.start - place.end <= 1 for mark in sentence.of("sending") if sentence.of("forces")
     )
+
+
+def _speaks(sentence: Sentence, place: PlaceMark) -> bool:
+    """Tell of `Israel verkündet …`, `Russia said …`: a state that tells of it."""
+    return place.kind == COUNTRY and not place.located and any(m.start == place.end for m in sentence.of("saying"))
 
 
 def _is_dateline(sentence: Sentence, place: PlaceMark) -> bool:
