@@ -96,15 +96,8 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
         evidence.append(document.evidence(sentence, reading.target.start, reading.target.end, "government"))
     if place is not None and there is not None:
         evidence.append(document.evidence(there, place.start, place.end, "country"))
-    means = reading.match.pattern.means
-    if means in {"toppled", "dismissed"} and sentence.of("no_confidence") and sentence.of("outcome"):
-        means = "no_confidence"
-    if means == "dismissed" and any(abs(mark.start - verb.start) <= _USURPER_REACH for mark in sentence.of("usurpers")):
-        means = "toppled"
     fell = any(mark.start == verb.start for mark in sentence.of("falling"))
-    brought_down = fell or bool(sentence.of("toppling"))
-    if means in {"toppled", "resigned", "dismissed"} and sentence.of("no_confidence") and brought_down:
-        means = "no_confidence"
+    means = _means(document, sentence, reading, fell=fell)
     detection = Detection(
         type=rule.settings.type,
         certainty=Certainty.CONFIRMED,
@@ -130,6 +123,26 @@ def _candidate(document: Document, rule: Rule, sentence: Sentence, reading: _Rea
     if judged.rejected is None and open_vote and judged.detection.certainty is not Certainty.POSSIBLE:
         return replace(judged, rejected="no_outcome")
     return judged
+
+
+def _means(document: Document, sentence: Sentence, reading: _Reading, *, fell: bool) -> str:
+    """Return the kind, which a vote or officers beside the verb may make another than the pattern says."""
+    means = reading.match.pattern.means
+    votes = bool(sentence.of("no_confidence"))
+    if means in {"toppled", "dismissed"} and votes and sentence.of("outcome"):
+        means = "no_confidence"
+    at = reading.verb.start
+    if means == "dismissed" and any(abs(mark.start - at) <= _USURPER_REACH for mark in sentence.of("usurpers")):
+        means = "toppled"
+    if means not in {"toppled", "resigned", "dismissed"}:
+        return means
+    voted_out = votes and (fell or bool(sentence.of("toppling")))
+    return "no_confidence" if voted_out or (fell and _is_voted_beside(document, sentence)) else means
+
+
+def _is_voted_beside(document: Document, sentence: Sentence) -> bool:
+    """`Cai o governo. A moção de censura foi aprovada por …`: the vote is told beside the fall."""
+    return any(other.of("no_confidence") and other.of("outcome") for other in document.neighbours(sentence))
 
 
 def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
