@@ -20,6 +20,7 @@ from detectors.prefilter import REMEMBERED_BITS, Prefilter
 from detectors.rules import Rule, compiled, with_words
 from detectors.settings import LexiconSettings, RuleFile, RuleSettings
 from detectors.tokens import fold, split
+from detectors.unseen import cleaned, restored
 from detectors.wording import Wording
 from tocsin import yamlfile
 from tocsin.records import Article, Certainty, Detection, Mention, Reading, digest
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 LEAD_CHARS: Final = 400
 TEXT_CHARS: Final = 40_000  # the news stands at the top; what is longer is a ticker or a dossier
+CHARS_LOOKED_AT: Final = 4 * TEXT_CHARS  # in which so many may be that nobody sees
 PLACE_FREE_HITS: Final = 40
 CANDIDATES_A_RULE: Final = 1000  # two or three a sentence of the longest text; what brings more is no news
 _FINDERS: Final = {"deaths": deaths, "foreign_troops": troops, "government_dismissal": dismissal}
@@ -244,7 +246,8 @@ class Engine:
         closely: bool = False,
     ) -> Examined:
         """Read the fields (title, summary, text) as one text; *closely*, whatever a first look says of it."""
-        fields = {name: _sound(text[:TEXT_CHARS]) for name, text in fields.items() if text}
+        read = {name: cleaned(_sound(text[:CHARS_LOOKED_AT])) for name, text in fields.items() if text}
+        fields = {name: text[:TEXT_CHARS] for name, (text, _) in read.items()}
         opening = (
             "\n".join(fields.values())
             if len(next(iter(fields.values()), "")) < LEAD_CHARS
@@ -271,6 +274,9 @@ class Engine:
         if document is not None:
             candidates += self._by_words(worded, document, spoken)
         detections = merged(candidates)
+        shifts = {name: shift for name, (_, shift) in read.items() if shift is not None}
+        if shifts:
+            candidates, detections = restored(shifts, document, candidates, detections)
         if article is not None:
             for rule in self._coded:
                 if rule.function is not None:
