@@ -76,7 +76,7 @@ class SharedStream:
         self._positions[partition] = offset
 
     async def rewind(self) -> None:
-        for partition in self._records:
+        for partition in list(self._records):
             at = await self._store.read(lambda tx, of=partition: tx.topics.position("g", ARTICLES, of))  # type: ignore[misc]  # mypy infers no lambda with defaults
             self._positions[partition] = self._cursors[partition] = at
         self._generation += 1
