@@ -71,7 +71,7 @@ def alarms(rate: Callable[[int], float], *, days: int, seed: int, spikes: Mappin
             series.add(end, counts=True)
         if number and hour >= SETTINGS.warm_up.days * HOURS_A_DAY:
             awake = awake_days(everything, end, SETTINGS)
-            verdicts = judge(series, end, awake=awake, owners=lambda _end, _quarters: 99, settings=SETTINGS)
+            verdicts = judge(series, end, awake=awake, settings=SETTINGS)
             if any(verdict.level >= 0 for verdict in verdicts):
                 found.append(hour)
     return found

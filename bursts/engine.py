@@ -6,7 +6,7 @@ Time is what readings carry. The same reading twice is as good as once.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,6 @@ import structlog
 from tocsin import metrics
 from tocsin.records import digest
 from tocsin.store.bursts import EVERYTHING, BurstRow, CountedRow, Topic
-from tocsin.store.tx import Tx
 from tocsin.stream.codec import encode
 from tocsin.stream.port import READINGS
 
@@ -28,8 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tocsin.records import Reading
+    from tocsin.store.tx import Tx
 
     from .settings import BurstsSettings
+    from .verdict import Verdict
 
 log = structlog.get_logger()
 
@@ -107,26 +108,6 @@ def _count(
     return found
 
 
-@dataclass(slots=True)
-class _Cited:
-    """The articles that count around one that came, looked up when somebody wants to know them."""
-
-    tx: Tx
-    topic: Topic
-    first: int
-    last: int
-    _rows: list[CountedRow] | None = None
-
-    @property
-    def rows(self) -> Sequence[CountedRow]:
-        if self._rows is None:
-            self._rows = self.tx.bursts.within(self.topic, first=self.first, last=self.last)
-        return self._rows
-
-    def owners(self, end: int, quarters: int) -> int:
-        return len({row.owner for row in self.rows if end - quarters < row.quarter <= end})
-
-
 def _look(
     tx: Tx, topic: Topic, quarter: int, counts: Mapping[Topic, Series], reading: Reading, *, settings: BurstsSettings
 ) -> Reading | None:
@@ -135,27 +116,22 @@ def _look(
     last = series.counted.end - 1
     if last - quarter >= LOOK_BACK:
         return None
-    cited = _Cited(tx, topic, quarter - IN_A_DAY + 1, last)
     verdicts = [
         verdict
         for end in series.counted.places(quarter)
         if 2 * series.counted.within(end, IN_A_DAY) >= settings.articles
-        for verdict in judge(
-            series, end, awake=awake_days(everything, end, settings), owners=cited.owners, settings=settings
-        )
+        for verdict in judge(series, end, awake=awake_days(everything, end, settings), settings=settings)
     ]
     hot = [verdict.end for verdict in verdicts if verdict.is_hot]
     if not hot:
         return None
-    loudest = max(verdicts, key=lambda verdict: (verdict.level, verdict.score, -verdict.hours))
     before = tx.bursts.latest(topic)
     if before is not None and not (before.started - HOLD <= max(hot) and min(hot) <= before.last_hot + HOLD):
-        before = None
-    if before is None and loudest.level < 0:
-        return None
+        before = None  # that one is over
+    loudest, owners = _loudest(tx, topic, verdicts, above=-1 if before is None else before.level, settings=settings)
     seen_at = max(reading.mention.seen_at, before.seen_at) if before is not None else reading.mention.seen_at
-    if before is not None and loudest.level <= before.level:
-        if max(hot) > before.last_hot:
+    if loudest is None:
+        if before is not None and max(hot) > before.last_hot:
             tx.bursts.put(replace(before, last_hot=max(hot), seen_at=seen_at))
         return None
     country, about = topic
@@ -172,10 +148,23 @@ def _look(
         seen_at=seen_at,
     )
     tx.bursts.put(burst)
-    new = told(burst, loudest, cited.rows, before=before, settings=settings)
+    rows = tx.bursts.within(topic, first=loudest.first, last=loudest.end)
+    new = told(burst, loudest, rows, owners=owners, before=before, settings=settings)
     if tx.emit(READINGS, key=new.article, record_id=new.id, value=encode(new)):
         tx.after(partial(_tell, new, "new" if before is None else "grown"))
     return new
+
+
+def _loudest(
+    tx: Tx, topic: Topic, verdicts: Sequence[Verdict], *, above: int, settings: BurstsSettings
+) -> tuple[Verdict | None, int]:
+    """Return the loudest verdict of more than a level that rests on enough owners, and on how many."""
+    louder = [verdict for verdict in verdicts if verdict.level > above]
+    for verdict in sorted(louder, key=lambda one: (one.level, one.score, -one.hours), reverse=True):
+        owners = tx.bursts.owners(topic, first=verdict.first, last=verdict.end)
+        if owners >= settings.owners:
+            return verdict, owners
+    return None, 0
 
 
 def _note(tx: Tx, fates: Mapping[Fate, int]) -> None:

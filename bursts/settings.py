@@ -14,6 +14,7 @@ from tocsin.yamlfile import Duration
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+WINDOWS_MOST = 6  # each is judged for each article
 
 
 def _whole_hours(window: timedelta) -> timedelta:
@@ -26,6 +27,12 @@ def _whole_days(time: timedelta) -> timedelta:
     if time % DAY or not timedelta(days=7) <= time <= timedelta(days=91):
         raise ValueError("expected whole days, from 7d to 91d")
     return time
+
+
+def _a_few(windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if not 1 <= len(set(windows)) <= WINDOWS_MOST:
+        raise ValueError(f"expected 1 to {WINDOWS_MOST} windows")
+    return tuple(sorted(set(windows)))
 
 
 Window = Annotated[Duration, AfterValidator(_whole_hours)]
@@ -43,7 +50,7 @@ class BurstsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
-    windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=6)] = (HOUR, 6 * HOUR, DAY)
+    windows: Annotated[tuple[Window, ...], AfterValidator(_a_few)] = (HOUR, 6 * HOUR, DAY)
     history: Days = timedelta(days=28)
     warm_up: Days = timedelta(days=14)
     score: Annotated[float, Field(ge=2, le=100)] = 5.0

@@ -11,8 +11,6 @@ from tocsin.errors import RecordUnreadable
 from tocsin.matcher import BURST
 from tocsin.records import Certainty, Detection, Mention, Reading, Source, SourceRef, Tier, Volume, digest
 
-from .series import IN_AN_HOUR
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,16 +59,21 @@ def from_bytes(raw: bytes) -> SourceRef:
 
 
 def told(
-    burst: BurstRow, verdict: Verdict, rows: Sequence[CountedRow], *, before: BurstRow | None, settings: BurstsSettings
+    burst: BurstRow,
+    verdict: Verdict,
+    rows: Sequence[CountedRow],
+    *,
+    owners: int,
+    before: BurstRow | None,
+    settings: BurstsSettings,
 ) -> Reading:
     """Return the reading that tells *burst*, explained by its articles; *before* is how it was told last."""
-    window = [row for row in rows if verdict.end - verdict.hours * IN_AN_HOUR < row.quarter <= verdict.end]
-    shown = chosen([(row.article, from_bytes(row.source)) for row in window])
+    shown = chosen([(row.article, from_bytes(row.source)) for row in rows])
     volume = Volume(
         topic=burst.topic,
         window_s=verdict.hours * 3600,
         count=verdict.count,
-        owners=verdict.owners,
+        owners=owners,
         usual=verdict.usual,
         score=int(verdict.score),
         before=before.count if before is not None else 0,

@@ -6,7 +6,6 @@ may ring: what it is compared with lies further back. So the order of arrival do
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -25,25 +24,27 @@ ASLEEP_BELOW: Final = 0.25  # of the usual: on such a day most feeds, or we, wer
 WEEK: Final = 7  # days
 LOOK_BACK: Final = 92  # quarters, an hour less than a day: the window of the day before ends with a whole hour
 
-Owners = Callable[[int, int], int]  # how many independent owners are in (end, quarters)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """How one window stands. `bar` is the smallest count that rings; each `level` is twice the one before, from 0 on.
 
-    Below the bar, or with too few owners, `level` is -1; from half the bar on the window `is_hot` all the same and
-    keeps a burst alive that has begun.
+    Below the bar `level` is -1; from half the bar on the window `is_hot` all the same and keeps a burst alive that has
+    begun. `first` and `end` are its quarters.
     """
 
     end: int
     hours: int
     count: int
-    owners: int
     usual: int
     score: float
     bar: int
     level: int
+
+    @property
+    def first(self) -> int:
+        """Its first quarter."""
+        return self.end - self.hours * IN_AN_HOUR + 1
 
     @property
     def is_hot(self) -> bool:
@@ -64,9 +65,7 @@ def awake_days(everything: Numbers, end: int, settings: BurstsSettings) -> tuple
     return tuple(back for back, count in heard.items() if count and count >= least)
 
 
-def judge(
-    series: Series, end: int, *, awake: tuple[int, ...], owners: Owners, settings: BurstsSettings
-) -> Iterator[Verdict]:
+def judge(series: Series, end: int, *, awake: tuple[int, ...], settings: BurstsSettings) -> Iterator[Verdict]:
     """Yield a verdict on each window that ends with the quarter *end* and is hot or nearly so; none in the warm-up.
 
     What may ring is compared with all that was heard, in windows that ended with the same hour of earlier days.
@@ -85,14 +84,12 @@ def judge(
             tuple(samples.values()), tuple(number for back, number in samples.items() if back % WEEK == 0)
         )
         bar = max(settings.articles, baseline.bar(settings.score))
-        who = owners(end, quarters) if count >= bar else 0
         yield Verdict(
             end=end,
             hours=hours,
             count=count,
-            owners=who,
             usual=ceil(baseline.usual),
             score=baseline.score(count),
             bar=bar,
-            level=(count // bar).bit_length() - 1 if who >= settings.owners else -1,
+            level=(count // bar).bit_length() - 1,
         )

@@ -97,9 +97,7 @@ def test_what_is_always_the_same_never_rings(each: int) -> None:
     verdicts = [
         verdict
         for end in range(begin + 30 * 96, begin + 40 * 96, 7)
-        for verdict in judge(
-            series, end, awake=tuple(range(1, 29)), owners=lambda _end, _quarters: 99, settings=SETTINGS
-        )
+        for verdict in judge(series, end, awake=tuple(range(1, 29)), settings=SETTINGS)
     ]
 
     assert [verdict for verdict in verdicts if verdict.level >= 0] == []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, bindparam, delete, or_, select, tuple_
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, bindparam, delete, func, or_, select
 
 from tocsin.store.schema import Instant, Sealed, Text, delete_some, insert_ignore_all, metadata, upsert
 
@@ -68,13 +68,17 @@ _OF_TOPIC = (counted.c.country == bindparam("of_country"), counted.c.topic == bi
 _SAME = select(counted.c.country, counted.c.topic, counted.c.article).where(
     or_(counted.c.article == bindparam("name"), counted.c.story == bindparam("same"))
 )
-_SERIES = select(series.c.country, series.c.topic, series.c.quarter, series.c.counts).where(
-    tuple_(series.c.country, series.c.topic).in_(bindparam("topics", expanding=True))
+_SERIES = select(series.c.quarter, series.c.counts).where(
+    series.c.country == bindparam("of_country"), series.c.topic == bindparam("of_topic")
 )
 _WITHIN = (
     select(counted)
     .where(*_OF_TOPIC, counted.c.quarter.between(bindparam("first"), bindparam("last")), counted.c.counts)
     .order_by(counted.c.quarter.desc(), counted.c.article)
+    .limit(bindparam("most"))
+)
+_OWNERS = select(func.count(counted.c.owner.distinct())).where(
+    *_OF_TOPIC, counted.c.quarter.between(bindparam("first"), bindparam("last")), counted.c.counts
 )
 _LATEST = (
     select(bursts)
@@ -131,10 +135,17 @@ class BurstRepository:
         values = [{name: getattr(row, name) for name in CountedRow.__slots__} for row in rows]
         insert_ignore_all(self._conn, counted, values)
 
-    def within(self, topic: Topic, *, first: int, last: int) -> list[CountedRow]:
-        """Return the articles that count, from one quarter to another, the newest first."""
+    def owners(self, topic: Topic, *, first: int, last: int) -> int:
+        """Return how many owners have articles that count, from one quarter to another."""
         country, about = topic
-        rows = self._conn.execute(_WITHIN, {"of_country": country, "of_topic": about, "first": first, "last": last})
+        where = {"of_country": country, "of_topic": about, "first": first, "last": last}
+        return self._conn.execute(_OWNERS, where).scalar() or 0
+
+    def within(self, topic: Topic, *, first: int, last: int, most: int = 1_000) -> list[CountedRow]:
+        """Return up to *most* articles that count, from one quarter to another, the newest first."""
+        country, about = topic
+        where = {"of_country": country, "of_topic": about, "first": first, "last": last, "most": most}
+        rows = self._conn.execute(_WITHIN, where)
         return [CountedRow(**row._asdict()) for row in rows]
 
     def of_article(self, article: str) -> list[CountedRow]:
@@ -144,8 +155,12 @@ class BurstRepository:
 
     def series(self, topics: Sequence[Topic]) -> dict[Topic, tuple[int, bytes]]:
         """Return the last quarter and the counts of those of *topics* that have any."""
-        rows = self._conn.execute(_SERIES, {"topics": list(topics)})
-        return {(row.country, row.topic): (row.quarter, row.counts) for row in rows}
+        found = {}
+        for country, about in topics:  # mostly two: one statement for several is dearer
+            row = self._conn.execute(_SERIES, {"of_country": country, "of_topic": about}).one_or_none()
+            if row is not None:
+                found[country, about] = (row.quarter, row.counts)
+        return found
 
     def put_series(self, topic: Topic, *, quarter: int, counts: bytes) -> None:
         """Keep the counts of one topic."""

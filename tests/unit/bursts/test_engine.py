@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tocsin.records import Detection
+    from tocsin.store.bursts import CountedRow
     from tocsin.store.tx import Tx
 
 
@@ -277,3 +278,19 @@ def test_a_longer_history_begins_with_what_is_there(tx: Tx) -> None:
 
     assert play(tx, spike(40), settings=longer)
     assert SETTINGS.history < longer.history
+
+
+def test_a_hundred_more_articles_of_a_burst_are_looked_at_without_reading_all_of_it_again(tx: Tx) -> None:
+    a_month(tx)
+    play(tx, spike(300, within=50 * MINUTE))
+    asked: list[int] = []
+    within = tx.bursts.within
+
+    def counted(topic: tuple[str, str], *, first: int, last: int, most: int = 1_000) -> list[CountedRow]:
+        asked.append(last - first)
+        return within(topic, first=first, last=last, most=most)
+
+    tx.bursts.within = counted  # type: ignore[method-assign]  # to count how often it is called
+    told = play(tx, spike(100, at=NOON + 50 * MINUTE, within=5 * MINUTE, first=1000))
+
+    assert len(asked) == len(told) <= 1
