@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SEATS: Final = {"EU": "BE", "NATO": "BE", "AU": "ET"}  # whose capital then stands for the alliance
 _ORIGIN_REACH: Final = 3
 _BESIDE: Final = 2
+_BEHIND_FORCES: Final = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,16 +45,32 @@ def senders_of(document: Document, sentence: Sentence, target: PlaceMark | None,
             states.append(_state(document, place))
     if not states and not actors:
         states = [_state(document, place) for place in _deciding(sentence) if document.resolve(place) != to]
+    own = _behind_forces(sentence, forces)
     if target is not None and len(states) > 1:
         behind = [a for a in states if a.start >= target.end and a.start > forces and not _is_by(sentence, a.start)]
+        behind = [a for a in behind if a.start not in own]  # `la llegada de marines estadounidenses`
         states = [a for a in states if a not in behind] if len(behind) < len(states) else states
     if states:
         actors = [actor for actor in actors if not _is_bystander(sentence, actor)]
-    adjectives = [a for a in states if 0 <= forces - a.end <= _ORIGIN_REACH]
+    adjectives = [a for a in states if 0 <= forces - a.end <= _ORIGIN_REACH or a.start in own]
     if adjectives and not actors and len(states) > len(adjectives):
         joined = _coordinated(sentence, states, adjectives[0])
         states = joined or adjectives
     return sorted([*actors, *states], key=lambda actor: actor.start)
+
+
+def _behind_forces(sentence: Sentence, forces: int) -> set[int]:
+    """Return where the adjectives stand that follow the forces: `truppe nigeriane, ghanesi e ivoriane`."""
+    joints = {mark.start for mark in sentence.of("and")}
+    found: list[PlaceMark] = []
+    for place in sentence.places:
+        if place.kind != ADJECTIVE or place.start <= forces:
+            continue
+        between = range(found[-1].end, place.start) if found else range(0)
+        joined = len(between) in (1, _BESIDE) and all(i in joints or sentence.texts[i] == "," for i in between)
+        if joined or (not found and place.start - forces <= _BEHIND_FORCES):
+            found.append(place)
+    return {place.start for place in found}
 
 
 def _may_send(sentence: Sentence, place: PlaceMark, target: PlaceMark | None) -> bool:
