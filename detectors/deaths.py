@@ -250,11 +250,8 @@ def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> b
         return False
     if quantity.head in HEADS_ELSEWHERE and not _is_of_the_dead(sentence, quantity):
         return False
-    if victims.strikes_things(sentence, predicate) and (
-        not victims.may_be_people(sentence, quantity)
-        or (quantity.start >= predicate.end and victims.has_a_thing_behind(sentence, predicate))
-    ):
-        return False  # `dix décharges ont été éliminées`
+    if victims.is_of_things(sentence, predicate, quantity):
+        return False
     is_body = any(mark.start <= predicate.start < mark.end for mark in sentence.of("corpses"))
     if is_body and quantity.vague and quantity.start >= predicate.end:
         return quantity.head is not None  # `the body as an object of several works`

@@ -132,7 +132,7 @@ def _means(document: Document, sentence: Sentence, reading: _Reading, *, fell: b
     if means in {"toppled", "dismissed"} and votes and sentence.of("outcome"):
         means = "no_confidence"
     at = reading.verb.start
-    if means == "dismissed" and any(abs(mark.start - at) <= _USURPER_REACH for mark in sentence.of("usurpers")):
+    if means == "dismissed" and any(abs(mark.start - at) <= _USURPER_REACH for mark in _usurpers(sentence)):
         means = "toppled"
     if means not in {"toppled", "resigned", "dismissed"}:
         return means
@@ -143,6 +143,12 @@ def _means(document: Document, sentence: Sentence, reading: _Reading, *, fell: b
 def _is_voted_beside(document: Document, sentence: Sentence) -> bool:
     """`Cai o governo. A moção de censura foi aprovada por …`: the vote is told beside the fall."""
     return any(other.of("no_confidence") and other.of("outcome") for other in document.neighbours(sentence))
+
+
+def _usurpers(sentence: Sentence) -> list[Mark]:
+    """Officers and rebels, and no junta that rules already: `la junte a dissous le gouvernement`."""
+    ruling = {i for mark in sentence.of(*TARGETS) for i in range(mark.start, mark.end)}
+    return [mark for mark in sentence.of("usurpers") if mark.start not in ruling]
 
 
 def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:

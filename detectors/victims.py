@@ -66,6 +66,15 @@ def strikes_things(sentence: Sentence, predicate: Span) -> bool:
     return any(mark.start == predicate.start for mark in sentence.of("strikes_things"))
 
 
+def is_of_things(sentence: Sentence, predicate: Span, count: Quantity) -> bool:
+    """`dix décharges ont été éliminées`, `la mort de Mozart a fait l'objet de nombreuses légendes`."""
+    if strikes_things(sentence, predicate):
+        behind = count.start >= predicate.end and has_a_thing_behind(sentence, predicate)
+        return behind or not may_be_people(sentence, count)
+    slaying = any((mark.start, mark.end) == (predicate.start, predicate.end) for mark in sentence.of("slaying"))
+    return slaying and count.start > predicate.end + 1 and count.head is None
+
+
 def may_be_people(sentence: Sentence, count: Quantity) -> bool:
     """Tell whether persons are counted, or nothing is named: `trois ont été abattus`."""
     return count.head in _HUMAN or not _has_a_noun(sentence, count)
@@ -106,8 +115,8 @@ def has_a_thing_behind(sentence: Sentence, anchor: Span) -> bool:
     if not strikes_things(sentence, anchor):
         return any(anchor.end == mark.start and _is_a_thing(sentence, mark.end) for mark in sentence.of("definite"))
     behind = [count for count in sentence.quantities if count.start == anchor.end and not count.article]
-    if any(not may_be_people(sentence, count) for count in behind) or (not behind and _is_number(sentence, anchor.end)):
-        return True  # `ont abattu deux cents hêtres`; what measures or counts things is no quantity
+    if behind or _is_number(sentence, anchor.end):  # `ont abattu deux cents hêtres`; of measures there is no quantity
+        return not behind or any(not may_be_people(sentence, count) for count in behind)
     for mark in sentence.of("one", "definite", "possessive"):
         if anchor.end <= mark.start < anchor.end + _ARTICLE_REACH:
             return _is_a_thing(sentence, mark.end)
