@@ -1,26 +1,29 @@
 """Measure every speed claim beside a peer in the same run: medians, and the ratio, because machines are noisy.
 
-python -m bench [parts] [throughput] [delay] [--runs N] [--corpus FILE.jsonl]
+python -m bench [detectors] [births] [parts] [throughput] [delay] [--runs N] [--corpus FILE.jsonl|DIRECTORY]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import parts, path
+from bench import detecting, parts, path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.claim import Claim
 
-PARTS: Final = ("parts", "throughput", "delay")
+PARTS: Final = ("detectors", "births", "parts", "throughput", "delay")
 
 
 def main() -> None:
@@ -33,12 +36,16 @@ def main() -> None:
     wanted = arguments.what or PARTS
     console = Console()
     claims: list[Claim] = []
+    if "detectors" in wanted:
+        claims += detecting.claims(arguments.corpus)
     if "parts" in wanted:
         claims += parts.claims(arguments.corpus)
     if "throughput" in wanted:
         claims += path.claims()
     if claims:
         console.print(compared(claims, arguments.runs, console))
+    if "births" in wanted:
+        console.print(births(arguments.runs, console))
     if "delay" in wanted:
         console.print(delays(arguments.runs, console))
 
@@ -58,6 +65,28 @@ def compared(claims: Sequence[Claim], runs: int, console: Console) -> Table:
         table.add_row(
             claim.what, f"{mine:,.0f} {claim.unit}", f"{theirs:,.0f} {claim.unit}", claim.peer, f"{ratio:.2f} ×"
         )
+    return table
+
+
+def births(runs: int, console: Console) -> Table:
+    """Measure how soon a worker child knows all languages, and its memory, beside spaCy with the same phrases."""
+    table = Table(title=f"a process for all languages, medians of {runs} runs")
+    for name in ("what", "ready after", "memory", "of its own"):
+        table.add_column(name)
+    found, theirs = [], []
+    for run in range(runs):
+        console.print(f"[dim]births: run {run + 1}[/]", end="\r")
+        born = subprocess.run([sys.executable, "-m", "bench.birth"], check=True, capture_output=True, text=True)
+        found.append(json.loads(born.stdout))
+        if detecting.has_spacy():
+            theirs.append(detecting.spacy_matcher(()))
+    middle = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    memory = f"{middle['memory_mb']:.0f} MB", f"{middle['private_mb']:.0f} MB"
+    table.add_row("worker child, first article", f"{middle['first_s']:.2f} s", "", "")
+    table.add_row("worker child, eleven languages", f"{middle['all_s']:.2f} s", *memory)
+    if theirs:
+        start, size = (statistics.median(one[name] for one in theirs) for name in ("start_s", "memory_mb"))
+        table.add_row("spaCy PhraseMatcher, blank pipelines", f"{start:.2f} s", f"{size:.0f} MB", f"{size:.0f} MB")
     return table
 
 

@@ -1,30 +1,22 @@
-"""Parts of the way, each beside a peer that does the same in a simpler way.
-
-The detectors read generated news (`bench.news`), 2 % of which states something, or a corpus of the operator's own:
-lines with `title`, `text` and `lang`.
-"""
+"""Parts of the way, each beside a peer that does the same in a simpler way. Articles come from `bench.detecting`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import sqlite3
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import feedparser
 
 from bench.claim import Claim
+from bench.detecting import articles_of
 from bench.echo import same
-from bench.news import articles as generated
-from detectors.engine import prepare, read
 from ingest.parse import Document, parse
 from tocsin.app import AHEAD
 from tocsin.demo.documents import written
@@ -34,7 +26,7 @@ from tocsin.settings import load_settings
 from tocsin.stages import PRELOAD
 from tocsin.stages.detecting import GROUP, detecting_job
 from tocsin.stream.codec import encode
-from tocsin.testing import a_store, an_article
+from tocsin.testing import a_store
 from tocsin.workers import Job, Pool
 
 if TYPE_CHECKING:
@@ -43,25 +35,11 @@ if TYPE_CHECKING:
     from tocsin.records import Article
     from tocsin.store.tx import Tx
 
-RECORDS = 2_000
 SHARE = 0.02
 UNIT = 50
 DOCUMENTS = 200
 ROUND_TRIPS = 400
 PIECE = 200
-
-
-def articles_of(corpus: Path | None) -> list[Article]:
-    """Return at least `RECORDS` articles."""
-    if corpus is None:
-        return list(islice(generated(share=SHARE), RECORDS))
-    rows = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
-    texts = [(row.get("title") or "", row.get("text") or "", row.get("lang")) for row in rows]
-    texts = (texts * (RECORDS // len(texts) + 1))[: max(RECORDS, len(texts))]
-    return [
-        an_article(url=f"https://bench.example/{n}", title=title, text=text, language=language)
-        for n, (title, text, language) in enumerate(texts)
-    ]
 
 
 def our_store(values: Sequence[tuple[str, bytes]]) -> float:
@@ -97,31 +75,6 @@ def plain_sqlite(values: Sequence[tuple[str, bytes]]) -> float:
         taken = time.perf_counter() - started
         conn.close()
     return len(values) / taken
-
-
-def our_detectors(articles: Sequence[Article]) -> float:
-    """Read articles on one core; return articles a second."""
-    engine = prepare(load_settings(None, data_dir=Path()).detectors)
-    for article in articles[:50]:
-        read(engine, article)
-    started = time.perf_counter()
-    for article in articles:
-        read(engine, article)
-    return len(articles) / (time.perf_counter() - started)
-
-
-def alternation(articles: Sequence[Article]) -> float:
-    """Look for the same words with one compiled alternation of the standard library, understanding nothing."""
-    lexicons = load_settings(None, data_dir=Path()).detectors.lexicons
-    words = {
-        entry.strip("=*!").lower() for lexicon in lexicons for entries in lexicon.classes.values() for entry in entries
-    }
-    pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(words, key=len, reverse=True))) + ")")
-    some = articles[: max(20, len(articles) // 40)]
-    started = time.perf_counter()
-    for article in some:
-        pattern.findall(f"{article.title}\n{article.text}".lower())
-    return len(some) / (time.perf_counter() - started)
 
 
 def _documents() -> list[bytes]:
@@ -200,14 +153,12 @@ async def _read_by(size: int, articles: Sequence[Article]) -> float:
 
 def claims(corpus: Path | None) -> list[Claim]:
     """Return what is claimed, with the peers."""
-    articles = articles_of(corpus)
+    articles = articles_of(corpus, share=SHARE)
     values = [(article.id, encode(article)) for article in articles]
     bodies = _documents()
     return [
         Claim("store: records emitted, durably", "records/s", partial(our_store, values),
               "a commit a record", partial(plain_sqlite, values)),
-        Claim("detectors: articles read, one core", "articles/s", partial(our_detectors, articles),
-              "re alternation", partial(alternation, articles)),
         Claim("detectors: two children", "articles/s", partial(two_children, articles),
               "one child", partial(one_child, articles)),
         Claim("parser: feed documents, one core", "documents/s", partial(our_parser, bodies),
