@@ -44,7 +44,11 @@ def senders_of(document: Document, sentence: Sentence, target: PlaceMark | None,
         if _may_send(sentence, place, target):
             states.append(_state(document, place))
     if not states and not actors:
-        states = [_state(document, place) for place in _deciding(sentence) if document.resolve(place) != to]
+        states = [
+            _state(document, place)
+            for place in _deciding(sentence) or _of_authorities(sentence)
+            if document.resolve(place) != to
+        ]
     own = _behind_forces(sentence, forces)
     if target is not None and len(states) > 1:
         behind = [a for a in states if a.start >= target.end and a.start > forces and not _is_by(sentence, a.start)]
@@ -107,6 +111,16 @@ def _deciding(sentence: Sentence) -> list[PlaceMark]:
         if (place.kind == CAPITAL and place.start - 1 in seats)
         or (place.kind == ADJECTIVE and place.end in starts)
         or (place.kind == COUNTRY and place.start in owned)
+    ]
+
+
+def _of_authorities(sentence: Sentence) -> list[PlaceMark]:
+    """`Le ministère turc enverra …`: whose office it is, where nobody else is named who might send."""
+    holders = {mark.start for mark in sentence.of("authority")}
+    return [
+        place
+        for place in sentence.places
+        if place.kind == ADJECTIVE and not place.located and holders & {place.end, place.end + 1}
     ]
 
 
