@@ -94,12 +94,20 @@ class Document:
             if best.kind != INSTITUTION and (best.kind != ADJECTIVE or best.located):
                 return self.resolve(best), best, sentence
             voice = best  # `the Israeli ministry said`: it happened where others say, if they do
-        tiers = self._scenes_by_tier()[: 1 if voice is not None else None]
-        before = next((hit for said in tiers if (hit := said.before(at)) is not None), None)
-        found = before or next((hit for said in tiers if (hit := said.behind(at)) is not None), None)
-        if found is not None:
-            return self.resolve(found[1]), found[1], self.sentences[found[0]]
+            if self._is_struck(sentence, voice):
+                return self.resolve(voice), voice, sentence
+        sure, weak = self._scenes_by_tier()[:-1], self._scenes_by_tier()[-1:]
+        for tiers in (sure[:1],) if voice is not None else (sure, weak):
+            before = next((hit for said in tiers if (hit := said.before(at)) is not None), None)
+            found = before or next((hit for said in tiers if (hit := said.behind(at)) is not None), None)
+            if found is not None:
+                return self.resolve(found[1]), found[1], self.sentences[found[0]]
         return (self.resolve(voice), voice, sentence) if voice is not None else (None, None, None)
+
+    def _is_struck(self, sentence: Sentence, voice: PlaceMark) -> bool:
+        """`Bei russischen Angriffen sind nach ukrainischen Angaben …`: the other side of an attack tells of it."""
+        actors = {self.resolve(place) for place in sentence.places if _is_actor(sentence, place)}
+        return bool(actors) and self.resolve(voice) not in actors
 
     def _scenes_by_tier(self) -> tuple[Said[PlaceMark], ...]:
         """Return what each sentence names for the others, by how surely it is the scene."""
