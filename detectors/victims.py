@@ -117,7 +117,10 @@ def has_a_thing_behind(sentence: Sentence, anchor: Span) -> bool:
     behind = [count for count in sentence.quantities if count.start == anchor.end and not count.article]
     if behind or _is_number(sentence, anchor.end):  # `ont abattu deux cents hêtres`; of measures there is no quantity
         return not behind or any(not may_be_people(sentence, count) for count in behind)
+    counts = [count for count in sentence.quantities if not count.article]
     for mark in sentence.of("one", "definite", "possessive"):
+        if any(count.start <= mark.start < count.end for count in counts):
+            continue  # `a una treintena de milicianos`
         if anchor.end <= mark.start < anchor.end + _ARTICLE_REACH:
             return _is_a_thing(sentence, mark.end)
     return False
