@@ -1,6 +1,7 @@
 """How often noise is taken for a burst, and how large one must be to be found.
 
-python -m bench.bursts [--years N]
+python -m bench.bursts [--years N]    judged without a store
+python -m bench.bursts --replay       a year of twelve countries through the store, with four bursts planted in it
 
 Articles come by chance (Poisson) at a rate that is even, or that has seasons: 60 % louder in the afternoon than on
 average, half as loud on two days of the week. Every hour in which one comes is judged; owners are taken for many.
@@ -9,26 +10,60 @@ average, half as loud on two days of the week. Every hour in which one comes is 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import logging
 import time
+from datetime import timedelta
+from functools import partial
 from math import exp, pi, sin
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
+from bursts.engine import take_in
 from bursts.series import IN_AN_HOUR, Numbers, Series
 from bursts.settings import BurstsSettings
 from bursts.verdict import awake_days, judge
+from tocsin.records import Source, digest
+from tocsin.testing import NOON, a_detection, a_reading, a_store, an_article
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from tocsin.records import Reading
+    from tocsin.store.tx import Tx
 
 SETTINGS: Final = BurstsSettings()
 RATES: Final = (0.05, 0.3, 1.0, 4.0, 15.0)  # articles an hour
 BEGIN: Final = 2_000_000  # a quarter of an hour, at midnight
 HOURS_A_DAY: Final = 24
 PLANTED: Final = 60  # bursts of each size
+COUNTRIES: Final = {
+    "UA": 4.0,
+    "PS": 2.0,
+    "US": 1.0,
+    "IN": 0.8,
+    "IR": 0.5,
+    "DE": 0.4,
+    "FR": 0.3,
+    "BR": 0.3,
+    "SD": 0.2,
+    "KZ": 0.08,
+    "EE": 0.03,
+    "LV": 0.01,
+}
+REPLAYED: Final = {  # further articles by country and hour
+    **{("KZ", 4813 + hour): 4 for hour in range(6)},
+    **{("US", 6000 + hour): 10 for hour in range(3)},
+    **{("EE", 7205 + hour): 7 for hour in range(2)},
+    **{("UA", 7700 + hour): 15 for hour in range(6)},
+}
 
 
 def poisson(chance: Random, mean: float) -> int:
@@ -91,12 +126,62 @@ def found_of(mean: float, extra: int) -> float:
     return sum(bool({hour, hour + 1} & rung) for hour in planted) / len(planted)
 
 
+def told(number: int, country: str, at: datetime, chance: Random) -> Reading:
+    """Return what one article states."""
+    article = an_article(
+        id=digest("article", str(number)),
+        url=f"https://news.example/{number}",
+        title=f"The report of correspondent number {number} from there",
+        seen_at=at,
+        published_at=at,
+        source=Source(owner=f"Owner {chance.randrange(40)}"),
+    )
+    return a_reading(a_detection(country=country), article=article)
+
+
+async def replay(console: Console) -> None:
+    """Play a year through the store, and print what rang, how long it took, and what is kept."""
+    chance = Random(5)  # noqa: S311 — the same year each time
+    number, spent = 0, 0.0
+    found: list[Reading] = []
+    with TemporaryDirectory() as folder:
+        async with a_store(Path(folder)) as store:
+            for day in range(365):
+                some = []
+                for hour in range(day * HOURS_A_DAY, (day + 1) * HOURS_A_DAY):
+                    for country, mean in COUNTRIES.items():
+                        count = poisson(chance, seasonal(mean)(hour)) + REPLAYED.get((country, hour), 0)
+                        minutes = (timedelta(hours=hour, minutes=60 * chance.random()) for _ in range(count))
+                        some += [(NOON + minute, country) for minute in minutes]
+                readings = [
+                    told(number + place, country, at, chance) for place, (at, country) in enumerate(sorted(some))
+                ]
+                number += len(readings)
+                begun = time.process_time()
+                found += await store.write(partial(_take_in, readings=readings))
+                spent += time.process_time() - begun
+                if day % 90 == 89:
+                    console.print(f"after {day + 1} days {store.bytes_on_disk():,} bytes")
+    console.print(f"{number:,} readings, {spent / number * 1e6:.0f} µs each")
+    for burst in found:
+        console.print(f"hour {(burst.mention.seen_at - NOON) // timedelta(hours=1)}: {burst.mention.title}")
+
+
+def _take_in(tx: Tx, *, readings: Sequence[Reading]) -> list[Reading]:
+    return [burst for reading in readings for burst in take_in(tx, reading, settings=SETTINGS)]
+
+
 def main() -> None:
-    """Print both tables as Markdown rows."""
+    """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--years", type=int, default=10)
-    years = parser.parse_args().years
-    console = Console()
+    parser.add_argument("--replay", action="store_true")
+    arguments = parser.parse_args()
+    years, console = arguments.years, Console()
+    if arguments.replay:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+        asyncio.run(replay(console))
+        return
     begun = time.perf_counter()
     table = Table(title=f"false bursts a year in {years} years of chance; share of planted bursts found")
     sizes = (10, 15, 20, 30, 50)

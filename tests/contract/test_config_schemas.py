@@ -15,6 +15,7 @@ from tocsin.settings import shipped
 
 DOCS = Path(__file__).parents[2] / "docs" / "schemas" / "config"
 SHIPPED = {
+    "tocsin": [shipped() / "tocsin.yaml"],
     "rules": [*shipped().glob("rules/*.yaml"), *shipped().glob("packs/*.yaml")],
     "rule-tests": list(shipped().glob("rules/tests/*.yaml")),
     "lexicon": list(shipped().glob("lexicons/*.yaml")),
@@ -39,8 +40,19 @@ def test_what_is_shipped_is_right_by_them(name: str, path: Path) -> None:
     assert mistakes(name, data) == []
 
 
+def test_durations_are_told_as_they_are_written() -> None:
+    told = config_schema("tocsin")["$defs"]["BurstsSettings"]["properties"]
+
+    assert told["windows"]["default"] == ["1h", "6h", "1d"]
+    assert (told["history"]["default"], "format" in told["history"]) == ("28d", False)
+    assert mistakes("tocsin", {"tocsin": {"workers": 3}, "bursts": {"windows": ["1h", "12h"], "warm_up": "2w"}}) == []
+
+
 def test_a_word_that_is_none_and_a_value_of_the_wrong_kind_are_seen_while_one_types() -> None:
     assert mistakes("rules", {"rules": [{"id": "a", "type": "b", "keyword": {"any": ["x"]}}]})
     assert mistakes("rules", {"rules": [{"id": "a", "type": "b", "patterns": [{"find": "x", "least": "many"}]}]})
     assert mistakes("rule-tests", {"rule": "a"})
+    assert mistakes("tocsin", {"bursts": {"windows": ["an hour"]}})
+    assert mistakes("tocsin", {"bursts": {"window": ["1h"]}})
+    assert mistakes("tocsin", {"incidents": {"quiet_after": "PT1H"}})
     assert mistakes("lexicon", {"language": "de", "scopes": {"negated": {"sideways": ["x"]}}})
