@@ -45,6 +45,7 @@ _ANIMAL_REACH: Final = 6
 _OBJECT_REACH: Final = 2
 _INSTEAD_REACH: Final = 3
 _FATE_REACH: Final = 10
+_BODY_GAP: Final = 2
 
 
 def find(document: Document, rule: Rule) -> Iterator[Candidate]:
@@ -253,11 +254,16 @@ def _counts_people(sentence: Sentence, quantity: Quantity, predicate: Span) -> b
     if victims.is_of_things(sentence, predicate, quantity):
         return False
     is_body = any(mark.start <= predicate.start < mark.end for mark in sentence.of("corpses"))
-    if is_body and quantity.vague and quantity.start >= predicate.end:
+    return not is_body or _counts_bodies(quantity, predicate)
+
+
+def _counts_bodies(quantity: Quantity, body: Span) -> bool:
+    is_person = quantity.head in {"people", "forces"}
+    if is_person and body.start - quantity.head_at > _BODY_GAP:
+        return False  # `dozens of villagers brought bodies`
+    if quantity.vague and quantity.start >= body.end:
         return quantity.head is not None  # `the body as an object of several works`
-    return not (
-        is_body and quantity.article and quantity.head not in {"people", "forces"}
-    )  # `a body such as the council`
+    return not (quantity.article and not is_person)  # `a body such as the council`
 
 
 def _disagrees(sentence: Sentence, quantity: Quantity, predicate: Span) -> bool:

@@ -175,6 +175,7 @@ def _wrong_person(sentence: Sentence, reading: _Reading) -> str | None:
     first = reading.target.start
     if (
         _only_tells(sentence, reading)
+        or _is_in_another_clause(sentence, reading)
         or _is_a_lesser_cabinet(sentence, reading)
         or _is_somebody_elses(sentence, reading)
     ):
@@ -216,6 +217,16 @@ def _only_tells(sentence: Sentence, reading: _Reading) -> bool:
         or (mark.tail is not None and mark.end <= target.start < mark.tail[0])
         for mark in sentence.of("saying")
     )
+
+
+def _is_in_another_clause(sentence: Sentence, reading: _Reading) -> bool:
+    """`до указа об отставке, Лужков отправил на адрес президента`: a comma and a verb part it from who follows."""
+    verb, target = reading.verb, reading.target
+    if target.start < verb.end or reading.match.pattern.means != "resigned":
+        return False
+    between = range(verb.end, target.start)
+    comma = next((i for i in between if sentence.texts[i] == ","), None)
+    return comma is not None and any(comma < mark.start < target.start for mark in sentence.of("outcome", "sending"))
 
 
 def _is_a_lesser_cabinet(sentence: Sentence, reading: _Reading) -> bool:
