@@ -236,7 +236,9 @@ def _sends(sentence: Sentence, place: PlaceMark) -> bool:
 
 
 def _speaks(sentence: Sentence, place: PlaceMark) -> bool:
-    """Tell of `Israel verkündet …`, `Russia said …`: a state that tells of it."""
+    """Tell of `Israel verkündet …`, `Russia said …`, `British media report`: a state or a press that tells of it."""
+    if place.kind == ADJECTIVE:
+        return any(0 <= mark.start - place.end <= 1 for mark in sentence.of("media"))
     return place.kind == COUNTRY and not place.located and any(m.start == place.end for m in sentence.of("saying"))
 
 
