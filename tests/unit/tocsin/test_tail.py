@@ -306,7 +306,7 @@ def test_the_schemas_are_named_and_printed(tocsin: Tocsin) -> None:
     printed = [json.loads(tocsin("schemas", name).out) for name in named]
 
     topics = ["articles.v1", "readings.v1", "alerts.v1", "dead-letters.v1", "asyncapi"]
-    assert named == [*topics, "rules", "rule-tests", "lexicon"]
+    assert named == [*topics, "tocsin", "rules", "rule-tests", "lexicon"]
     assert printed[2]["title"] == "org.tocsin.alert.v1"
     assert printed[4]["asyncapi"] == "3.0.0"
 
