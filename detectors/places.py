@@ -76,23 +76,20 @@ class Gazetteer:
         hidden |= {
             i for mark in sentence.of("no_scene") for i in range(mark.start, mark.tail[1] if mark.tail else mark.end)
         }
-        i, size = 0, len(sentence)
-        while i < size:
-            hit = self._at(sentence, i) if i not in hidden else None
-            if hit is None or i in actors:
-                i += 1
+        unknown, behind = self._no_places, 0
+        for i in [i for i, text in enumerate(sentence.texts) if text not in unknown and text[0].isalpha()]:
+            hit = self._at(sentence, i) if i >= behind and i not in hidden and i not in actors else None
+            if hit is None:
                 continue
             end, codes, kind = hit
-            located = i in near
-            located = located or end in near_after
+            located = i in near or end in near_after
             if kind == TOWN and not located and not self._is_capped_headline(sentence, i, end):
-                i += 1
                 continue
             directed = end in into_after or i in into
             found.append(
                 PlaceMark(i, end, codes, kind, " ".join(sentence.texts[i:end]), into=directed, located=located)
             )
-            i = end
+            behind = end
         return _placed(sentence, found)
 
     @staticmethod
@@ -102,8 +99,6 @@ class Gazetteer:
 
     def _at(self, sentence: Sentence, i: int) -> tuple[int, tuple[str, ...], str] | None:
         text, low = sentence.texts[i], sentence.lows[i]
-        if text in self._no_places or not text[0].isalpha():
-            return None
         forms = [text]
         if self._genitive_s and text.endswith("s") and len(text) > _SHORTEST_GENITIVE:
             forms.append(text[:-1])
